@@ -1,4 +1,4 @@
-//! Has this host been bitten? Judges a reading for each bug that leaves traces on a host.
+//! Judges, for each bug that leaves traces on a host, whether a reading shows that it occurred.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use super::socket::{Complaint, Socket, Told};
 use super::{HostReading, Namespace, base_version};
 use crate::words::{BugId, State};
 
-/// Whether the host has been bitten.
+/// Whether the bug has bitten the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BittenAnswer {
     /// No, not since it booted (or the namespace was made).
     Not,
-    /// Not at this moment; nothing on a host tells of the past.
+    /// Not at this moment. A host keeps no record of the past.
     NotNow,
-    /// What was shown does not tell.
+    /// The reading is not sufficient to decide.
     Unknown,
-    /// What the bug needs has happened; whether it did harm leaves no trace.
+    /// The bug's conditions occurred. Any harm leaves no trace.
     Exposed,
-    /// There are traces, which harmless events can leave too.
+    /// There are traces, but harmless events can leave them too.
     MayHaveBeen,
     /// It is happening.
     Now,
 }
 
 impl BittenAnswer {
-    /// In words, for a table's column.
+    /// The answer as text, for a table's column.
     pub fn words(self) -> &'static str {
         match self {
             Self::Not => "no",
@@ -41,7 +41,7 @@ impl BittenAnswer {
     }
 }
 
-/// What a reading means for one bug.
+/// The verdict of a reading for one bug.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bitten {
     /// The bug.
@@ -50,14 +50,14 @@ pub struct Bitten {
     pub bitten: BittenAnswer,
     /// The reasons, one sentence each, the deciding one first.
     pub evidence: Vec<String>,
-    /// What frees stuck connections or prevents the bug, on this kernel.
+    /// Remedies on this kernel: they free stuck connections or prevent the bug.
     pub remedies: Vec<String>,
 }
 
-/// What one namespace says of one bug: the answer, and a sentence that `in <names>` can follow.
+/// One namespace's answer for one bug, and a sentence that `in <names>` can follow.
 type NamespaceAnswer = (BittenAnswer, String);
 
-/// What a reading means for each bug that leaves traces.
+/// The verdicts of a reading, for each bug that leaves traces.
 pub fn judge(reading: &HostReading) -> Vec<Bitten> {
     let judges: [(&str, Judge, Remedies); 3] = [
         ("tcp-fragment-stall", stall, stall_remedies),
@@ -128,7 +128,7 @@ fn stall(namespace: &Namespace) -> NamespaceAnswer {
     let with = |complaint| namespace.sockets.as_ref().map_or(0, |sockets| sockets.count(complaint));
     let of = |complaint| namespace.sockets.iter().flat_map(move |sockets| sockets.with(complaint));
     let stuck = with(Complaint::Silent);
-    // With a timer and the time of the last data, the next timeouts will tell.
+    // With a timer and the time of the last data, the next timeouts will decide.
     let is_early = |socket: &&Socket| matches!(socket.stuck(), Told::Yes(_));
     let early = of(Complaint::Overfull).filter(is_early).count();
     let untold = with(Complaint::Overfull).saturating_sub(early);
@@ -185,7 +185,7 @@ fn stall(namespace: &Namespace) -> NamespaceAnswer {
     }
 }
 
-/// What was not shown at all.
+/// The reason if the reading has no connections.
 const NO_CONNECTIONS: &str = "connections were not seen (`ss -tanmio`)";
 
 /// Whether every connection was shown and none can be stuck.
@@ -228,8 +228,8 @@ fn cookies(namespace: &Namespace) -> NamespaceAnswer {
     }
 }
 
-/// How long a connection may wait behind a zero window, in seconds. Receivers are often busy for some seconds; a minute
-/// is a usual TCP_USER_TIMEOUT.
+/// The longest usual wait behind a zero window, in seconds. Receivers are often busy for some seconds; a minute is a
+/// usual TCP_USER_TIMEOUT.
 const LONG_WAIT: u64 = 60;
 
 /// Zero windows: no counter counts them, so only this moment can be judged.
@@ -251,7 +251,7 @@ fn zero_window(namespace: &Namespace) -> NamespaceAnswer {
         1 => "1 connection waits behind a zero window".to_owned(),
         n => format!("{n} connections wait behind a zero window"),
     };
-    // No data leaves while the window is closed, so the time of the last data tells since when.
+    // No data leaves while the window is closed, so the time of the last data gives the start.
     match (sockets.longest_zero_window_ms.map(|ms| ms / 1000), &sockets.unsure.zero_window) {
         (Some(longest @ LONG_WAIT..), unsure) => {
             let others = unsure
@@ -271,7 +271,7 @@ fn zero_window(namespace: &Namespace) -> NamespaceAnswer {
     }
 }
 
-/// What helps only if the kernel has the bug.
+/// The remedy that helps only if the kernel has the bug.
 const TO_THE_FIX: &str = "to remove the bug, boot a kernel with the fix, or load a live patch that has it";
 
 impl Bitten {
@@ -312,7 +312,7 @@ fn zero_window_remedies(reading: &HostReading) -> Vec<String> {
     vec!["a connection resumes when its peer reads again".to_owned(), closing(reading)]
 }
 
-/// How to close another process's connection: `SOCK_DESTROY` for TCP came with Linux 4.5 (commit c1e64e298b8c).
+/// The way to close another process's connection: `SOCK_DESTROY` for TCP came with Linux 4.5 (commit c1e64e298b8c).
 fn closing(reading: &HostReading) -> String {
     let restart = "restart the process that holds it";
     match reading.host.release.as_deref().and_then(base_version) {

@@ -1,24 +1,24 @@
-//! Counters of a network namespace, by name: which there are differs from kernel to kernel, and the absence of one is
-//! information, not zero.
+//! Counters of a network namespace, by name. Kernels have different counters, so the absence of one is information, not
+//! zero.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Counters of the group `TcpExt` (net/ipv4/proc.c) that speak of the bugs.
+/// Counters of the group `TcpExt` (net/ipv4/proc.c) that concern the bugs.
 pub const WATCHED: [&str; 6] =
     ["TCPWqueueTooBig", "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "ListenOverflows", "ListenDrops"];
 
-/// What the counters of one namespace were.
+/// The counters of one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpExtCounters {
-    /// Those of [`WATCHED`] that were seen.
+    /// The counters of [`WATCHED`] that were seen.
     pub values: BTreeMap<String, u64>,
-    /// What it means that one of them is not in `values`.
+    /// The meaning of a counter's absence from `values`.
     pub absent_means: Absence,
 }
 
-/// What the absence of a counter means: that depends on who listed them.
+/// The meaning of a counter's absence, which depends on the program that listed the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Absence {
@@ -26,14 +26,14 @@ pub enum Absence {
     NotThere,
     /// It is zero, or the kernel does not have it: `netstat -s`, and `nstat` without `-z`, leave zeros out.
     ZeroOrNotThere,
-    /// Nothing: the list was cut short.
+    /// Unknown: the list was cut short.
     Nothing,
 }
 
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// It was this.
+    /// It had this value.
     Is(u64),
     /// It was zero, or the kernel does not have it.
     ZeroOrNotThere,
@@ -54,15 +54,15 @@ impl TcpExtCounters {
         }
     }
 
-    /// The watched counters of a list, of which the watched ones are kept.
+    /// The watched counters of a list.
     pub(super) fn of<'a>(all: impl Iterator<Item = (&'a str, u64)>, absent_means: Absence) -> Self {
         let kept = all.filter(|(name, _)| WATCHED.contains(name)).map(|(name, value)| (name.to_owned(), value));
         Self { values: kept.collect(), absent_means }
     }
 }
 
-/// Reads /proc/net/netstat: pairs of lines, `TcpExt: name…` and `TcpExt: value…`. None if there is no such pair, or
-/// its lines have not the same length, as in a file that was cut short.
+/// Reads /proc/net/netstat: pairs of lines, `TcpExt: name…` and `TcpExt: value…`. None if there is no such pair, or if
+/// its lines differ in length, as in a file that was cut short.
 pub fn from_proc(text: &str) -> Option<TcpExtCounters> {
     // A line without its end may have lost digits of its last number.
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));

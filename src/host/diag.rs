@@ -28,14 +28,14 @@ const TCP: u8 = 6;
 const INFO: u16 = 2;
 /// The same file.
 const SKMEMINFO: u16 = 7;
-/// States that are asked for, as bits (include/net/tcp_states.h): all that can have something queued, which excludes
-/// listeners (10), TIME_WAIT (6) and connections that are not made yet (12).
+/// Requested states, as bits (include/net/tcp_states.h): all that can have something queued. This excludes listeners
+/// (10), TIME_WAIT (6) and unfinished connections (12).
 const STATES: u32 = 0x1ffe & !(1 << 10 | 1 << 6 | 1 << 12);
 
-/// The longest that one namespace may take: a host with a million connections must still get an answer.
+/// The time limit of one namespace: a host with a million connections must still get an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Bytes of one answer. The kernel fills at most 32 KiB (`NLMSG_GOODSIZE` and the receiver's buffer,
+/// The buffer of one answer, in bytes. The kernel fills at most 32 KiB (`NLMSG_GOODSIZE` and the receiver's buffer,
 /// net/netlink/af_netlink.c).
 const BUFFER: usize = 64 * 1024;
 
@@ -98,7 +98,7 @@ fn request(family: u8) -> Vec<u8> {
     bytes
 }
 
-/// Whether more is to come.
+/// Whether more answers follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DumpProgress {
     More,
@@ -128,7 +128,7 @@ fn parse(mut bytes: &[u8], sockets: &mut Sockets) -> io::Result<DumpProgress> {
                 });
             }
             BY_FAMILY => sockets.take(connection(body).ok_or_else(|| malformed("not a connection"))?),
-            // NLMSG_NOOP and whatever a newer kernel says.
+            // NLMSG_NOOP, and types that only newer kernels send.
             _ => {}
         }
         // The next message starts at a multiple of four.

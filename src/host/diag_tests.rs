@@ -91,7 +91,7 @@ fn real_connection_is_listed_by_this_kernel() {
     server.read_exact(&mut [0]).expect("reads");
     let sockets = match connections() {
         Ok(sockets) => sockets,
-        // A kernel without it is what the reader of /proc is for.
+        // A kernel without it is the reason for the reader of /proc.
         Err(error) if matches!(error.raw_os_error(), Some(2 | 93)) => return,
         Err(error) => panic!("{error}"),
     };

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{FLOOD, MAX_FLOODS};
 
-/// Records that are read at most; the largest log (CONFIG_LOG_BUF_SHIFT=25) has fewer.
+/// The most records to read; the largest log (CONFIG_LOG_BUF_SHIFT=25) has fewer.
 const MAX_RECORDS: usize = 500_000;
 
 /// The newest lines about SYN floods in /dev/kmsg.
@@ -31,7 +31,7 @@ fn scan(mut log: impl Read) -> io::Result<Vec<String>> {
         match log.read(&mut record) {
             Ok(0) => break,
             Ok(length) => keep(&mut found, text(&record[..length]).as_deref().unwrap_or_default()),
-            // EPIPE: the record was overwritten before it was read; the next read goes on.
+            // EPIPE: the record was overwritten before it was read; the next read continues.
             Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -49,7 +49,7 @@ pub fn floods_in(text: &str) -> Vec<String> {
 }
 
 fn keep(found: &mut VecDeque<String>, line: &str) {
-    /// Characters of a line that are kept; the kernel's own is 100.
+    /// The longest line to keep, in characters; the kernel's own has 100.
     const LONGEST: usize = 300;
     if line.contains(FLOOD) {
         found.push_back(line.chars().take(LONGEST).collect());
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A log that gives one record a read.
+    /// A log that returns one record per read.
     struct Records(VecDeque<io::Result<Vec<u8>>>);
 
     impl Read for Records {

@@ -15,13 +15,13 @@ use super::{
     HostFacts, HostReading, Namespace, SETTINGS, TcpExtCounters, counters, diag, kmsg, livepatch, proc_tcp, read_text,
 };
 
-/// Bytes of /proc/net/tcp that are read: a line is 150, so these are some 400,000 connections.
+/// The most bytes of /proc/net/tcp to read: a line has 150, so these are some 400,000 connections.
 const MAX_TCP: u64 = 64 << 20;
 
-/// Bytes of /proc/net/netstat: today's has 6 KiB.
+/// The most bytes of /proc/net/netstat to read: a current kernel's file has 6 KiB.
 const MAX_NETSTAT: u64 = 1 << 20;
 
-/// Reads this machine, as far as this process may.
+/// Reads this machine, with the permissions of this process.
 pub fn read() -> HostReading {
     let mut host = host();
     let mut search = namespaces::find(Path::new("/proc"));
@@ -62,7 +62,7 @@ fn host() -> HostFacts {
     host
 }
 
-/// The number of this process' namespace.
+/// The inode number of this process' namespace.
 fn own_inode() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/net").ok()?.ino())
 }
@@ -93,9 +93,9 @@ fn namespace(found: &NetNamespace, own: Option<u64>) -> Namespace {
     namespace
 }
 
-/// Looks at a namespace on a thread of its own: setns(2) moves only the calling thread, for good.
+/// Looks at a namespace on a separate thread: setns(2) moves only the calling thread, and permanently.
 fn enter(found: &NetNamespace, namespace: Namespace) -> io::Result<Namespace> {
-    /// Processes whose link is tried: some may be another user's, and others may have ended.
+    /// The most processes to try: some may be another user's, and others may have ended.
     const TRIED: usize = 16;
     let links = found.pids.iter().take(TRIED).map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
@@ -118,7 +118,7 @@ fn enter(found: &NetNamespace, namespace: Namespace) -> io::Result<Namespace> {
     thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that entered it panicked")))
 }
 
-/// Opens the link of the namespace with this number: the process may have ended, and another one may have its number.
+/// Opens the link of the namespace with this number. The process may have ended and its number been reused.
 fn open_link(path: &Path, inode: Option<u64>) -> io::Result<File> {
     let file = File::open(path)?;
     match inode {
@@ -134,7 +134,7 @@ fn look(mut namespace: Namespace) -> Namespace {
     namespace.counters = counters(net, &mut namespace.unseen);
     for name in SETTINGS {
         let path = PathBuf::from("/proc/sys").join(name.replace('.', "/"));
-        // A missing one belongs to the first namespace for all, or this kernel does not have it.
+        // A missing setting is global to the first namespace, or this kernel does not have it.
         if let Ok((text, _)) = read_text(&path, 4096) {
             let value: Vec<&str> = text.split_ascii_whitespace().collect();
             namespace.settings.insert(name.to_owned(), value.join(" "));
@@ -198,7 +198,7 @@ fn proc_sockets(net: &Path, unseen: &mut Vec<String>) -> Option<Sockets> {
     Some(sockets)
 }
 
-/// Names the processes of the waiting connections, as far as this process may look.
+/// Names the processes of the waiting connections, with the permissions of this process.
 fn name_holders(namespace: &mut Namespace, pids: &[u32]) {
     let Some(sockets) = &mut namespace.sockets else { return };
     let wanted: Vec<u64> = sockets.waiting.iter().filter_map(|w| w.socket.inode).collect();

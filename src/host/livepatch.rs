@@ -1,4 +1,4 @@
-//! Loaded live patches: a kernel that has one is no longer what its release string says.
+//! Loaded live patches: the release string of a kernel that has one no longer describes its code.
 
 use std::fs;
 use std::io;
@@ -13,29 +13,29 @@ use super::read_text;
 pub struct Livepatch {
     /// The name of its module.
     pub name: String,
-    /// Whether it is on; null if that could not be read.
+    /// Whether it is enabled; null if that could not be read.
     pub enabled: Option<bool>,
-    /// Whether processes still switch between the old functions and the new ones.
+    /// Whether processes are still switching between the old functions and the new ones.
     pub transition: Option<bool>,
     /// The functions that it replaces: `vmlinux:tcp_fragment`.
     pub functions: Vec<String>,
 }
 
 impl Livepatch {
-    /// Whether it is on and replaces this function.
+    /// Whether it is enabled and replaces this function.
     pub fn replaces(&self, function: &str) -> bool {
         let named = |entry: &String| entry.split_once(':').is_some_and(|(_, name)| name == function);
         self.enabled != Some(false) && self.functions.iter().any(named)
     }
 }
 
-/// Entries of a folder that are read at most: live patches replace a few functions, distributions' rollups hundreds.
+/// The most entries of a folder to read: live patches replace a few functions, distributions' rollups hundreds.
 const MAX_ENTRIES: usize = 4096;
 
 /// The live patches below a folder, /sys/kernel/livepatch on a live host. Without the folder there are none.
 ///
 /// # Errors
-/// If the folder is there and cannot be read.
+/// If the folder exists and cannot be read.
 pub fn read(folder: &Path) -> io::Result<Vec<Livepatch>> {
     match names(folder) {
         Ok(names) => Ok(names.into_iter().map(|name| one(folder, name)).collect()),

@@ -1,8 +1,8 @@
-//! What a running host shows of itself: counters, sockets, settings and live patches of every network namespace.
+//! Facts about a running host: counters, sockets, settings and live patches of every network namespace.
 //!
-//! [`live::read`] looks at this machine, [`saved::read`] at what was saved of another one. Both give a [`HostReading`],
-//! which is plain data, and [`bitten::judge`] says what it means for each bug. Nothing here knows what a release should
-//! do, only what was seen.
+//! [`live::read`] looks at this machine, [`saved::read`] at saved outputs of another one. Both return a [`HostReading`],
+//! which is plain data, and [`bitten::judge`] judges it for each bug. This module contains no expectations about
+//! releases, only observations.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -39,11 +39,11 @@ pub const SETTINGS: [&str; 5] = [
     "net.ipv4.tcp_rmem",
 ];
 
-/// How many log lines about floods are kept, the newest.
+/// The most log lines about floods to keep; the newest are kept.
 const MAX_FLOODS: usize = 20;
 
-/// What the kernel prints when a SYN queue overflows for the first time since it was made (`tcp_syn_flood_action`,
-/// net/ipv4/tcp_input.c). Kernels before 3.0 begin it with a small letter.
+/// The kernel's message about a SYN queue's first overflow (`tcp_syn_flood_action`, net/ipv4/tcp_input.c). Kernels
+/// before 3.0 begin it with a lowercase letter.
 const FLOOD: &str = "ossible SYN flooding on port";
 
 /// Everything that was read of one host.
@@ -55,7 +55,7 @@ pub struct HostReading {
     pub namespaces: Vec<Namespace>,
 }
 
-/// What was read of the whole machine.
+/// The facts that were read of the whole machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFacts {
     /// `uname -r`; null if it was not seen.
@@ -64,12 +64,12 @@ pub struct HostFacts {
     pub build: Option<String>,
     /// `uname -m`.
     pub machine: Option<String>,
-    /// Loaded live patches; null where they could not be read.
+    /// Loaded live patches; null if they could not be read.
     pub livepatches: Option<Vec<Livepatch>>,
-    /// The newest lines of the kernel's log that speak of a SYN flood; null if the log could not be read. The log is
-    /// a ring: an empty list does not say that there was none.
+    /// The newest lines of the kernel's log about SYN floods; null if the log could not be read. The log is a ring: an
+    /// empty list does not prove that there was none.
     pub floods: Option<Vec<String>>,
-    /// What was not seen, and why.
+    /// Missing facts, each with the reason.
     pub unseen: Vec<String>,
 }
 
@@ -82,35 +82,35 @@ pub struct Namespace {
     pub inode: Option<u64>,
     /// A process in it, if there is one.
     pub pid: Option<u32>,
-    /// How many processes are in it.
+    /// The number of processes in it.
     pub processes: usize,
-    /// Its counters; null where they were not seen.
+    /// Its counters; null if they were not seen.
     pub counters: Option<TcpExtCounters>,
-    /// Those of [`SETTINGS`] that were seen; others were not, or this kernel does not have them.
+    /// The settings of [`SETTINGS`] that were seen; others were not, or this kernel does not have them.
     pub settings: BTreeMap<String, String>,
-    /// Its TCP connections; null where they were not seen.
+    /// Its TCP connections; null if they were not seen.
     pub sockets: Option<Sockets>,
-    /// What was not seen, and why.
+    /// Missing facts, each with the reason.
     pub unseen: Vec<String>,
 }
 
 impl HostReading {
-    /// Whether nothing was read that an answer could rest on.
+    /// Whether it has nothing that an answer could use.
     pub fn is_empty(&self) -> bool {
         self.host.release.is_none() && self.namespaces.iter().all(|n| n.counters.is_none() && n.sockets.is_none())
     }
 }
 
-/// The first two numbers of a release string: `4.19` of `4.19.0-27-amd64`.
+/// The first two numbers of a release string: `4.19` in `4.19.0-27-amd64`.
 pub fn base_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// A text file of at most `limit` bytes, what is not UTF-8 replaced, and whether it was longer. Devices and pipes, which
-/// might never end, are refused.
+/// A text file of at most `limit` bytes, with invalid UTF-8 replaced, and whether it was longer. Devices and pipes,
+/// which might never end, are rejected.
 fn read_text(path: &Path, limit: u64) -> io::Result<(String, bool)> {
-    // NONBLOCK: opening a pipe must not wait for somebody to write into it.
+    // NONBLOCK: opening a pipe must not wait for a writer.
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     if !file.metadata()?.is_file() {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::{naming, read_text};
 
-/// Namespaces that are looked at. A host with more is told so.
+/// The most namespaces to read. A host with more gets a notice.
 const MAX_NAMESPACES: usize = 1024;
 
-/// Processes that are looked at: the kernel's own limit is 4 million, and a host has thousands.
+/// The most processes to read: the kernel's own limit is 4 million, and a host has thousands.
 const MAX_PROCESSES: usize = 200_000;
 
-/// Processes of one namespace that are remembered, to find out which one holds a socket.
+/// The most processes of one namespace to remember, to find the holder of a socket.
 const MAX_REMEMBERED: usize = 4096;
 
 /// The number of the first PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
@@ -27,15 +27,15 @@ pub struct NetNamespace {
     pub inode: Option<u64>,
     /// Its processes, the oldest first.
     pub pids: Vec<u32>,
-    /// How many processes it has.
+    /// The number of its processes.
     pub processes: usize,
-    /// Where it is mounted.
+    /// Its mount point.
     pub mount: Option<PathBuf>,
 }
 
-/// What tells namespaces apart. The link in /proc/<pid>/ns is best, but only the process' owner may read it (ptrace(2),
-/// access mode checking). Everybody may look at /proc/<pid>/net/netstat: each namespace has its own file there, with an
-/// inode number of its own (`snmp_proc_init`, net/ipv4/proc.c; `proc_register`, fs/proc/generic.c).
+/// The identity of a namespace. The link in /proc/<pid>/ns is best, but only the process' owner may read it (ptrace(2),
+/// access mode checking). Everybody may stat /proc/<pid>/net/netstat: each namespace has a separate file there, with its
+/// own inode number (`snmp_proc_init`, net/ipv4/proc.c; `proc_register`, fs/proc/generic.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum NamespaceKey {
     Link(u64),
@@ -47,23 +47,23 @@ enum NamespaceKey {
 pub struct NamespaceSearch {
     /// The namespaces, that of process 1 first, then by their oldest process.
     pub found: Vec<NetNamespace>,
-    /// Which others there may be, in words.
+    /// Namespaces that may be missing, as text.
     pub unseen: Vec<String>,
 }
 
-/// What /proc shows of one process.
+/// One process in /proc.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ProcessView {
     pid: u32,
-    /// The number of its link.
+    /// The inode number of its link.
     link: Option<u64>,
-    /// The number of its file.
+    /// The inode number of its file.
     file: Option<u64>,
-    /// Whether it is there, and this process may look at neither.
+    /// Whether it exists, but this process may read neither.
     is_hidden: bool,
 }
 
-/// What shows whether /proc hides processes.
+/// The facts that show whether /proc hides processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProcView {
     own_pid: u32,
@@ -116,7 +116,7 @@ impl ProcessView {
 }
 
 impl ProcView {
-    /// Which processes /proc does not show, and why.
+    /// The processes that /proc does not show, and the reason.
     fn hides(self, seen: &[ProcessView]) -> Option<String> {
         let others = "network namespaces of other processes";
         let shows = |pid: u32| seen.iter().any(|process| process.pid == pid);
@@ -192,9 +192,9 @@ pub fn process(pid: u32) -> String {
     }
 }
 
-/// Which of these processes hold the sockets with these inode numbers.
+/// The processes that hold the sockets with these inode numbers.
 pub fn holders(pids: &[u32], wanted: &[u64]) -> BTreeMap<u64, u32> {
-    /// Descriptors of one process that are looked at.
+    /// The most descriptors of one process to read.
     const MAX_DESCRIPTORS: usize = 65_536;
     let mut holders = BTreeMap::new();
     for &pid in pids {
@@ -213,12 +213,12 @@ pub fn holders(pids: &[u32], wanted: &[u64]) -> BTreeMap<u64, u32> {
     holders
 }
 
-/// The number of `kind:[number]`.
+/// The number in `kind:[number]`.
 fn bracketed(text: &str, kind: &str) -> Option<u64> {
     text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Network namespaces among the mounts of /proc/self/mountinfo: of the type `nsfs`, with the namespace as their root
+/// Network namespaces among the mounts of /proc/self/mountinfo: their type is `nsfs`, their root the namespace
 /// (proc_pid_mountinfo(5)).
 fn mounted(mountinfo: &str) -> Vec<(u64, PathBuf)> {
     let namespace = |line: &str| {
@@ -231,7 +231,7 @@ fn mounted(mountinfo: &str) -> Vec<(u64, PathBuf)> {
     mountinfo.lines().filter_map(namespace).collect()
 }
 
-/// Blanks, tabs, newlines and backslashes are written as `\` and three octal digits.
+/// The kernel writes blanks, tabs, newlines and backslashes as `\` and three octal digits.
 fn unescape(field: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
@@ -288,7 +288,7 @@ mod tests {
             (&all[..], first, None),
             (&all, None, None),
             (&all, Some(4_026_532_300), Some("a container")),
-            // hidepid=2 hides the folders of other users' processes, hidepid=1 what is in them.
+            // hidepid=2 hides the folders of other users' processes, hidepid=1 their contents.
             (&all[1..], first, Some("hidepid")),
             (&[all[0], all[1], refused], first, Some("of 1 processes")),
             (&[], first, Some("is it mounted")),

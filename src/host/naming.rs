@@ -1,14 +1,14 @@
 //! Names a process by its cgroup: its container, pod, machine or unit.
 
-/// The name for a text of /proc/<pid>/cgroup: `hierarchy:controllers:path` a line (cgroups(7)). None if the path
-/// names nothing that people know, as in a container that sees its own cgroup as `/`.
+/// The name for a text of /proc/<pid>/cgroup: `hierarchy:controllers:path` a line (cgroups(7)). None if the path has no
+/// familiar name, as in a container that sees its own cgroup as `/`.
 pub fn from_cgroups(text: &str) -> Option<String> {
-    // The most telling line decides: cgroup v1 has a dozen hierarchies, and not all of them are used.
+    // The most specific line decides: cgroup v1 has a dozen hierarchies, and not all of them are used.
     let paths = text.lines().take(64).filter_map(|line| line.splitn(3, ':').nth(2));
     paths.filter_map(from_path).min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
-/// What a path names, and how telling that is: 0 is a container.
+/// The name in a path, and its rank: 0, a container, is the most specific.
 fn from_path(path: &str) -> Option<(u8, String)> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).take(32).collect();
     let pod = parts.iter().find_map(|part| pod(part));
@@ -54,7 +54,7 @@ fn container(part: &str, parent: &str) -> Option<(&'static str, String)> {
         Some(_) => return None,
     };
     let is_id = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    // Twelve digits are what their own tools show.
+    // The tools themselves show twelve digits.
     is_id.then(|| (kind, id[..12].to_owned()))
 }
 

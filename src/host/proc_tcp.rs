@@ -1,4 +1,4 @@
-//! /proc/net/tcp and tcp6, for kernels without `sock_diag` and for namespaces that cannot be entered: timers, and no
+//! /proc/net/tcp and tcp6, for kernels without `sock_diag` and for inaccessible namespaces: they have timers, but not
 //! memory (`tcp4_seq_show`, net/ipv4/tcp_ipv4.c).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,10 +8,10 @@ use super::socket::{Socket, Sockets, Timer};
 /// `TCP_TIME_WAIT`, `TCP_LISTEN` and `TCP_NEW_SYN_RECV` (include/net/tcp_states.h): nothing is queued in these.
 const NOTHING_QUEUED: [u8; 3] = [6, 10, 12];
 
-/// Milliseconds in a tick of USER_HZ, which these figures are in whatever HZ is (include/asm-generic/param.h).
+/// Milliseconds in a tick of USER_HZ, the unit of these figures for any HZ (include/asm-generic/param.h).
 const MS_A_TICK: u64 = 10;
 
-/// Takes the connections of one of the two files, and counts the lines that are none.
+/// Takes the connections of one of the two files, and counts the malformed lines.
 pub fn take(text: &str, sockets: &mut Sockets) -> usize {
     let mut strange = 0;
     for line in text.lines().skip(1) {
@@ -24,18 +24,18 @@ pub fn take(text: &str, sockets: &mut Sockets) -> usize {
     strange
 }
 
-/// What a saved copy has.
+/// The contents of a saved copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Lines that are broken.
+    /// The number of malformed lines.
     pub strange: usize,
-    /// Whether it is one of tcp, with IPv4's addresses.
+    /// Whether it is a copy of tcp, with IPv4 addresses.
     pub v4: bool,
-    /// Whether it is one of tcp6.
+    /// Whether it is a copy of tcp6.
     pub v6: bool,
 }
 
-/// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None if it is none.
+/// Takes the connections of a saved copy, which may be indented, quoted or wrapped at blanks. None for other texts.
 pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
     let is_slot = |token: &str| {
         token.strip_suffix(':').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
@@ -59,7 +59,7 @@ pub fn take_copy(text: &str, sockets: &mut Sockets) -> Option<Copied> {
         return None;
     }
     let mut copied = Copied::default();
-    // `[...]`, `[snip]`, `--More--` stand for lines that are not there.
+    // `[...]`, `[snip]`, `--More--` replace missing lines.
     let is_elision = |token: &&&str| {
         let small = token.to_ascii_lowercase();
         small.contains('\u{2026}') || ["..", "snip", "trunc", "more"].iter().any(|mark| small.contains(mark))
@@ -108,7 +108,7 @@ fn of_fields(fields: &[&str]) -> Option<(u8, Socket)> {
                 .filter(|timer| *timer != Timer::None)
                 .and_then(|_| u64::from_str_radix(when, 16).ok())
                 .map(|t| t.saturating_mul(MS_A_TICK)),
-            // Probes that stand unanswered are counted apart.
+            // Unanswered probes have their own count.
             retransmits: Some(if timer == Some(Timer::Probe) { probes } else { retransmits }),
             // Connections without a timer have fewer fields.
             rto_ms: field(12).and_then(|n| n.parse::<u64>().ok()).map(|t| t.saturating_mul(MS_A_TICK)),

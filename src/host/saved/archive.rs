@@ -1,5 +1,5 @@
-//! Packed files and archives: a sosreport or supportconfig as it is sent, or one output that somebody packed. They are
-//! unpacked in memory, file by file, and never written anywhere.
+//! Packed files and archives: a sosreport or supportconfig as it is sent, or a single packed output. They are unpacked
+//! in memory, file by file, and never written to disk.
 
 use std::io::{self, Cursor, Read};
 
@@ -8,42 +8,42 @@ use tar::EntryType;
 use super::files::is_wanted;
 use crate::kernel::compression::{self, Compression};
 
-/// Bytes that an archive may unpack to: those of large hosts have some hundred MiB.
+/// The most bytes that an archive may unpack to: those of large hosts have some hundred MiB.
 const MAX_UNPACKED: u64 = 4 << 30;
-/// How many times its size a packed file may unpack to, beyond a first 64 MiB. Logs shrink to a twentieth.
+/// The highest ratio of unpacked to packed size, beyond a first 64 MiB. Logs shrink to a twentieth.
 const MAX_RATIO: u64 = 200;
-/// Entries of an archive that are looked through.
+/// The most entries of an archive to list.
 const MAX_ENTRIES: usize = 300_000;
-/// Files of an archive that are read.
+/// The most files of an archive to read.
 const MAX_FILES: usize = 2000;
-/// Bytes of a name.
+/// The most bytes of a name.
 const MAX_NAME: u64 = 8192;
-/// Bytes that tell what a file is: tar's magic comes last, at 257.
+/// The bytes that identify a file's type: tar's magic comes last, at 257.
 const HEAD: u64 = 512;
 
-/// What became of a file.
+/// The result of unpacking a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UnpackedFile {
-    /// It is no archive: its bytes, unpacked, and whether there were more.
+    /// Not an archive: its bytes, unpacked, and whether there were more.
     File(Vec<u8>, bool),
-    /// It is one, and all wanted files were handed over. What was not read is named.
+    /// An archive. All wanted files were passed to the callback; the skipped ones are named here.
     Archive(Vec<String>),
 }
 
 /// Takes one file of an archive: its path there, its bytes, and whether there were more.
 pub type TakeEntry<'a> = &'a mut dyn FnMut(&str, Vec<u8>, bool);
 
-/// Reads a file of this size in bytes, packed or not; of an archive, hands the wanted files over. At most `limit` bytes of
-/// any file are kept.
+/// Reads a file of this size in bytes, packed or not; passes the wanted files of an archive to `take`. At most `limit`
+/// bytes of any file are kept.
 ///
 /// # Errors
-/// If it cannot be read, is damaged, or unpacks to more than it should.
+/// If it cannot be read, is damaged, or unpacks to more than the limit.
 pub fn read(mut file: impl Read, size: u64, limit: u64, take: TakeEntry) -> io::Result<UnpackedFile> {
     let mut head = Vec::new();
     (&mut file).take(HEAD).read_to_end(&mut head)?;
     let how = Compression::of(&head).unwrap_or(Compression::None);
     let bound = match how {
-        // A file that grows while it is read.
+        // The file may grow during the read.
         Compression::None => size.max(limit).saturating_add(1 << 20),
         _ => size.saturating_mul(MAX_RATIO).saturating_add(64 << 20).min(MAX_UNPACKED),
     };
@@ -68,13 +68,13 @@ fn bounded(file: impl Read, limit: u64) -> io::Result<(Vec<u8>, bool)> {
     Ok((bytes, is_cut))
 }
 
-/// Hands over the wanted files of a tar archive (ustar, GNU or PAX). Links are passed over: what they point to is in the
-/// archive under its own name.
+/// Passes on the wanted files of a tar archive (ustar, GNU or PAX). Links are skipped: their targets are in the archive
+/// under their own names.
 fn entries(tar: impl Read, limit: u64, take: TakeEntry) -> io::Result<Vec<String>> {
     let mut unread = Vec::new();
     let (mut long, mut taken) = (None, 0);
     let mut archive = tar::Archive::new(tar);
-    // Raw, because the library would read headers of any length into memory by itself.
+    // Raw, because the library would otherwise read headers of any length into memory.
     for (n, entry) in archive.entries()?.raw(true).enumerate() {
         let mut entry = entry?;
         if n >= MAX_ENTRIES || taken >= MAX_FILES {

@@ -1,8 +1,8 @@
 //! Listings of `ss` and `netstat`, of any age and with any of their options, as programs print them and as people paste
-//! them: a connection begins wherever `Recv-Q Send-Q address:port address:port` stands, on one line or on several.
+//! them. A connection begins at each `Recv-Q Send-Q address:port address:port`, on one line or on several.
 //!
-//! What a listing did not show of its connections is kept apart from what it denied, and so are connections that it may
-//! not have shown at all.
+//! The module distinguishes facts that a listing did not show from facts that it denied. It also records that a listing
+//! may be missing connections.
 
 use super::command::ShellCommand;
 use super::details::{self, SocketRecord};
@@ -21,7 +21,7 @@ pub struct SocketListing {
 }
 
 impl SocketListing {
-    /// What its options did not show, in words.
+    /// The information that its options did not show, as text.
     pub fn lacks(&self, name: &str) -> Option<String> {
         let is_netstat = self.sockets.source == SocketSource::Netstat;
         let lacks = match (self.memory, self.timeouts) {
@@ -56,7 +56,7 @@ const NOTHING_QUEUED: &[&str] = &["LISTEN", "TIME-WAIT", "UNCONN", "TIME_WAIT", 
 /// Kinds of TCP sockets.
 const TCP: &[&str] = &["tcp", "tcp6", "tcp4"];
 
-/// Kinds of sockets that are listed beside TCP's.
+/// Kinds of sockets that are listed alongside TCP's.
 #[rustfmt::skip]
 const OTHER_KINDS: &[&str] = &[
     "udp", "udp6", "raw", "raw6", "icmp6", "u_str", "u_dgr", "u_seq", "nl", "p_raw", "p_dgr", "v_str", "v_dgr", "sctp",
@@ -71,10 +71,10 @@ const HEADING: &[&str] = &[
     "Address:PortProcess",
 ];
 
-/// Words of one connection; more than any has.
+/// The most words of one connection; real ones have fewer.
 const MAX_WORDS: usize = 600;
 
-/// Reads the listings in a part of a text. `is_cut` says that the text goes on.
+/// Reads the listings in a part of a text. `is_cut` means that the text continues.
 pub fn read(text: &str, command: Option<&ShellCommand>, is_cut: bool) -> Vec<SocketListing> {
     let command =
         command.filter(|command| ["ss", "netstat"].contains(&command.program.as_str()) || command.shows_a_part());
@@ -97,15 +97,15 @@ struct ListingReader<'a> {
     is_cut: bool,
     listings: Vec<SocketListing>,
     records: Vec<SocketRecord>,
-    /// The words of the connection that is being read, from its beginning on.
+    /// The words of the current connection, from its beginning on.
     words: Vec<ListingWord<'a>>,
     /// Whether `words` begin with a connection.
     is_open: bool,
-    /// What the heading had, if there was one.
+    /// The heading's columns, if there was one.
     heading: Option<Heading>,
-    /// Whether lines came that are neither connections nor known.
+    /// Whether it had lines that are neither connections nor known.
     is_strange: bool,
-    /// Such lines since the last connection: what follows the listing is another text.
+    /// Whether there were such lines since the last connection: the text behind the listing is another one.
     strange_since: bool,
     /// Whether another program's output has begun.
     is_over: bool,
@@ -151,7 +151,7 @@ impl<'a> ListingReader<'a> {
         };
         if !is_continued && !looks_known && !is_piece {
             self.close();
-            // Nothing but a fence or a prompt ends a listing.
+            // Only a fence or a prompt ends a listing.
             let is_fence = line.bytes().all(|byte| b"`~=-_*$#%>".contains(&byte));
             self.strange_since |= !is_fence && !self.is_over && !is_prompt(words[0]);
             return;
@@ -213,18 +213,18 @@ impl<'a> ListingReader<'a> {
         self.is_open = true;
     }
 
-    /// Ends the connection that is being read.
+    /// Ends the current connection.
     fn close(&mut self) {
         let words = std::mem::take(&mut self.words);
         let is_open = std::mem::take(&mut self.is_open);
         if words.is_empty() {
             return;
         }
-        // The indented line alone, as people paste it, or what is left of a connection.
+        // The indented line alone, as people paste it, or the rest of a connection.
         let tells = words.iter().any(|(word, _)| details::tells_of_a_socket(word));
         if is_open || tells {
             self.records.push(record(&words, is_open));
-            // A second state, or more addresses, are of another connection, which does not begin like one.
+            // A second state or more addresses belong to another connection, which does not begin like one.
             let states = words.iter().filter(|(word, _)| is_state(word)).count();
             let is_end =
                 |word: &str| is_address(word) && (word.contains(['.', '[', '*']) || word.matches(':').count() > 1);
@@ -243,7 +243,7 @@ impl<'a> ListingReader<'a> {
         self.close();
         let heading = self.heading.take();
         let is_strange = std::mem::take(&mut self.is_strange);
-        // `[snip]`, `--More--`, half a word: what follows the last connection may stand for others.
+        // `[snip]`, `--More--`, half a word: the text behind the last connection may replace others.
         let is_followed = std::mem::take(&mut self.strange_since);
         let records = std::mem::take(&mut self.records);
         if records.is_empty() && heading.is_none() {
@@ -295,10 +295,10 @@ fn is_prompt(word: &str) -> bool {
     word.contains('@') || word.ends_with(['$', '#'])
 }
 
-/// Characters of a line from which on it may have been wrapped.
+/// The shortest line that may have been wrapped, in characters.
 const WRAPPED: usize = 60;
 
-/// One connection, of its words.
+/// One connection, from its words.
 fn record(words: &[ListingWord<'_>], is_open: bool) -> SocketRecord {
     let mut record = SocketRecord { counts: true, is_whole: is_open, ..SocketRecord::default() };
     let mut rest = words;
@@ -359,7 +359,7 @@ fn is_of_another_program(line: &str, words: &[&str]) -> bool {
         || line.contains(" = ")
 }
 
-/// An address of no more than a sensible length: `[2001:db8::1]%eth0:443` is one of the longest.
+/// An address, cut to a sensible length: `[2001:db8::1]%eth0:443` is one of the longest.
 fn shortened(address: &str) -> String {
     address.chars().take(80).collect()
 }

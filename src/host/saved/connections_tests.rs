@@ -63,7 +63,7 @@ fn one_line_listing_is_read_with_old_users() {
     assert_eq!((found.process.as_deref(), found.expires_ms), (Some("a: b (77)"), Some(5120)));
 }
 
-/// Ways in which people paste a listing.
+/// The usual forms of a pasted listing.
 fn pasted(text: &str) -> Vec<String> {
     let before = |mark: &str| text.lines().map(|line| format!("{mark}{line}\n")).collect::<String>();
     let wrapped = |width: usize| {
@@ -124,7 +124,7 @@ fn listing_denies_nothing_it_did_not_show() {
     let info = "cubic rto:204 rtt:1/0.5 cwnd:10 bytes_acked:5 lastsnd:5 lastrcv:5 lastack:5 unacked:1 rcv_space:9";
     let older = "cubic rto:204 rtt:1/0.5 cwnd:10 send 0.3Mbps rcv_space:9";
     let timer = "timer:(on,200ms,0)";
-    // Whether it is denied that something is stuck, and that something waits behind a zero window.
+    // Whether the listing denies a stuck connection, and one that waits behind a zero window.
     for (lines, denies) in [
         (format!("{busy}\n"), (false, false)),
         (format!("{busy}\n\t {memory}\n"), (true, false)),
@@ -137,7 +137,7 @@ fn listing_denies_nothing_it_did_not_show() {
         (format!("{busy} timer:(on,12sec,7)\n\t {memory} {info} snd_wnd:65535\n"), (true, true)),
         (format!("{busy}\n\t {memory} {info}\n"), (true, true)),
         (format!("{busy}\n\t mem:(r0,w600,f0,t0) {older}\n"), (false, false)),
-        // Cut off: what follows may be `backoff:7`.
+        // Cut off: the missing text may be `backoff:7`.
         (format!("{busy}\n\t {full} ts sack cubic wscale:7,7 rto:44288\n"), (false, false)),
         // Elided.
         (
@@ -152,7 +152,7 @@ fn listing_denies_nothing_it_did_not_show() {
         (format!("{busy}\n\t skmem:(r0,rb1,t0,tb87040,f0,w6\n"), (false, false)),
         // Nothing is queued.
         ("ESTAB 0 0 10.0.0.1:80 10.0.0.2:9\n".to_owned(), (true, true)),
-        // Lines that do not fit.
+        // Malformed lines.
         (format!("{IDLE}ESTAB 0 5oo 10.0.0.1:80 10.0.0.2:9\n"), (false, false)),
         (format!("{IDLE}ESTAB 0 500 10.0.0.1:80\n"), (false, false)),
         (format!("{IDLE}ESTAB 0 500\n"), (false, false)),
@@ -216,9 +216,9 @@ fn zero_window_probe_is_no_stall() {
     for (text, stuck, behind) in [
         // Probes leave the timeout as it is, nothing is in flight, and the peer answers.
         (probe("lastsnd:901200 lastrcv:901300 lastack:4400 notsent:150112"), 0, 1),
-        // Nobody answers: the peer is gone, or the first transmission is refused.
+        // Nobody answers: the peer is gone, or the first transmission is rejected.
         (probe("lastsnd:901200 lastrcv:901300 lastack:901300 notsent:150112"), 0, 0),
-        // Whether anything is in flight is not shown.
+        // The listing does not show whether anything is in flight.
         (probe("lastsnd:901200 lastack:4400"), 0, 0),
         // The timeout has grown, and something is in flight.
         (probe("lastsnd:901200 lastack:901300 unacked:5 notsent:9").replace("rto:220", "rto:14080"), 1, 0),
@@ -240,7 +240,7 @@ fn zero_window_probe_is_no_stall() {
         let sockets = one(&text).sockets;
         let found = (sockets.count(Complaint::Silent), sockets.count(Complaint::ZeroWindow));
         assert_eq!(found, (stuck, behind), "{text}{sockets:?}");
-        // What was not told is not denied.
+        // Facts that were not shown are not denied.
         assert_eq!(sockets.unsure.stuck.is_none(), stuck == 1 || behind == 1, "{text}{sockets:?}");
     }
 }
@@ -296,7 +296,7 @@ fn command_line_tells_the_columns() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever is done to the lines of a stuck connection, nobody says that none is stuck.
+    /// No mutation of a stuck connection's lines yields a claim that none is stuck.
     #[test]
     fn damage_never_denies_that_a_connection_is_stuck(at in 0_usize..900, with in "(\n|\n> |[a-z0-9 :,()é\n]{0,6})", cut in 0_usize..9) {
         let text = format!("{HEAD}{STUCK}");
@@ -308,7 +308,7 @@ proptest! {
         let found = |listing: &SocketListing| {
             [Complaint::Silent, Complaint::Overfull, Complaint::Unanswered].iter().any(|c| listing.sockets.count(*c) > 0)
         };
-        // A figure may have become another one: then the connection is read as it stands there.
+        // A mutation may change a figure into another one: then the connection is read as written.
         let is_read = listings.iter().any(|listing| listing.sockets.connections >= 2);
         prop_assert!(
             is_read || listings.iter().any(found) || listings.iter().all(|listing| listing.sockets.unsure.stuck.is_some()),

@@ -1,21 +1,21 @@
-//! What `ss` and `netstat` show of one connection behind its addresses.
+//! Details that `ss` and `netstat` show of one connection behind its addresses.
 
 use std::borrow::Cow;
 
 use crate::host::socket::{Socket, Timer};
 
-/// One connection in the reading.
+/// One connection during the reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketRecord {
-    /// What was shown of it.
+    /// The facts that were shown.
     pub socket: Socket,
     /// Whether it is a TCP connection that can have something queued.
     pub counts: bool,
-    /// Whether it is one of netstat.
+    /// Whether `netstat` printed it.
     pub is_netstat: bool,
     /// Whether its state was shown.
     pub has_state: bool,
-    /// Whether it has its addresses, so that what its line lacks was not there.
+    /// Whether it has its addresses, so that its line is complete.
     pub is_whole: bool,
 }
 
@@ -40,7 +40,7 @@ const WORDS: &[&str] = &[
     "prague", "brutal", "<->", "-->", "<--", "---", "on", "off", "probe", "keepalive", "timewait", "-",
 ];
 
-/// Names that versions of `ss` with `backoff:` print too, which say that a missing `backoff:` is 0 (iproute2 3.17, commit
+/// Names that versions of `ss` with `backoff:` print too, so that a missing `backoff:` is 0 (iproute2 3.17, commit
 /// 624a06e6 of 2014), and that come after it.
 #[rustfmt::skip]
 const NEWER: &[&str] = &[
@@ -49,7 +49,7 @@ const NEWER: &[&str] = &[
     "sndbuf_limited", "rcv_ssthresh", "notsent", "minrtt", "rcv_ooopack", "snd_wnd", "rcv_wnd", "rehash", "reord_seen",
 ];
 
-/// Names that come after `unacked:`, which say that a missing one is 0, if the version has it at all.
+/// Names that come after `unacked:`, so that a missing one is 0, if the version has it at all.
 #[rustfmt::skip]
 const AFTER_UNACKED: &[&str] = &[
     "retrans", "lost", "sacked", "dsack_dups", "fackets", "reordering", "reord_seen", "rcv_rtt", "rcv_space",
@@ -65,7 +65,7 @@ pub fn is_known(word: &str) -> bool {
     is_telling(word) || WORDS.contains(&word)
 }
 
-/// Whether nothing but a listing of connections has such a word.
+/// Whether only a listing of connections has such a word.
 pub fn is_telling(word: &str) -> bool {
     let is_rate =
         word.strip_suffix("bps").is_some_and(|rate| rate.starts_with(|c: char| c.is_ascii_digit() || c == '/'));
@@ -79,7 +79,7 @@ pub fn is_pair(word: &str) -> bool {
     })
 }
 
-/// Whether it stands for a socket, even if nothing else of its lines is left.
+/// Whether it implies a socket, even if the rest of its lines is missing.
 pub fn tells_of_a_socket(word: &str) -> bool {
     ["skmem:(", "mem:(", "rto:"].iter().any(|begin| word.starts_with(begin))
 }
@@ -89,15 +89,15 @@ pub fn is_unclosed(word: &str) -> bool {
     word.contains(":(") && word.matches('(').count() > word.matches(')').count()
 }
 
-/// The word that a line's end and the next one's beginning are pieces of, where the line was broken within a word.
+/// The word that a line break split into these two pieces.
 pub fn glued(last: &str, first: &str, is_wrapped: bool) -> Option<String> {
-    /// Bytes of a word; more than any has.
+    /// The most bytes of a word; real ones have fewer.
     const LONGEST: usize = 2000;
     if last.len() > LONGEST {
         return None;
     }
     let whole = || format!("{last}{first}");
-    // Process names have blanks; nothing else between brackets has.
+    // Process names have blanks; other bracketed words do not.
     if is_unclosed(last) && !last.starts_with("users:") {
         return Some(whole());
     }
@@ -116,7 +116,7 @@ pub fn glued(last: &str, first: &str, is_wrapped: bool) -> Option<String> {
 }
 
 impl SocketRecord {
-    /// Takes what is named behind the addresses: `skmem:(…)`, `timer:(…)`, `users:(…)`, `rto:`, `backoff:` and so on.
+    /// Takes the named words behind the addresses: `skmem:(…)`, `timer:(…)`, `users:(…)`, `rto:`, `backoff:` and so on.
     pub fn take(&mut self, words: &[(Cow<'_, str>, bool)]) {
         let mut seen = FiguresSeen::default();
         let mut n = 0;
@@ -135,10 +135,10 @@ impl SocketRecord {
             }
             let is_last = words.get(n).is_none_or(|(_, begins)| *begins);
             let is_edge = (*is_first && n > 1) || (is_last && n < words.len());
-            // At the edges of lines, what is not known may be a piece of something.
+            // At the edges of lines, an unknown word may be a piece of something.
             let fits = (!is_edge || is_known(&word) || is_pair(&word)) && !is_unclosed(&word);
             let is_read = self.take_word(&word, &mut seen);
-            // `[...]` stands for what was there.
+            // `[...]` replaces omitted words.
             let is_elision = !word.starts_with("users:") && !is_known(&word) && {
                 word.contains("..") || word.contains('\u{2026}') || word.starts_with(['[', '<', '('])
             };
@@ -200,7 +200,7 @@ impl SocketRecord {
         }
     }
 
-    /// What versions of `ss` that have a figure leave out is 0.
+    /// Versions of `ss` that know a figure omit it if it is 0.
     fn conclude(&mut self, seen: &FiguresSeen) {
         let socket = &mut self.socket;
         if !seen.newer || socket.rto_ms.is_none() || socket.damaged {
@@ -271,7 +271,7 @@ fn named(process: &str, pid: u32) -> String {
 /// Milliseconds, with a fraction in some versions.
 fn milliseconds(text: &str) -> Option<u64> {
     let value: f64 = text.parse().ok()?;
-    // Saturates: what no timer has is as good as any other large number.
+    // Saturates: all values larger than any timer's are equivalent.
     (value.is_finite() && value >= 0.0).then_some(value as u64)
 }
 

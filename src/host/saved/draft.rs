@@ -1,4 +1,4 @@
-//! What has been read so far of a saved host, and what becomes of it in the end.
+//! The intermediate state of reading a saved host, and its conversion to a reading.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,28 +9,28 @@ use super::{MAX_FILE, connections, exporter, files, found, name_of, netstat, nst
 use crate::host::socket::SocketSource;
 use crate::host::{HostFacts, HostReading, Namespace, Sockets, TcpExtCounters, counters, kmsg, proc_tcp};
 
-/// What has been read so far.
+/// The facts read so far.
 #[derive(Debug, Default)]
 pub struct HostDraft {
     pub host: HostFacts,
-    /// What the files say of their host, with the files.
+    /// The identities of the host in the files, with the files.
     pub identities: Vec<FoundIdentity>,
     /// By the name of the namespace; `host` is the machine's own.
     namespaces: BTreeMap<String, DraftNamespace>,
     pub unseen: Vec<String>,
-    /// Files in which nothing is known.
+    /// Files without known contents.
     unknown: Vec<String>,
     /// Whether it is a report, which may have logs of older boots.
     pub is_report: bool,
-    /// Whether it is an archive, of which live patches are not read.
+    /// Whether it is an archive, whose live patches are not read.
     pub is_archive: bool,
     /// The file that shows the end of a boot, with the command that ended it. Other files may be from before.
     reboot: Option<(String, String)>,
-    /// Files of which something was read.
+    /// Files with known contents.
     read: Vec<String>,
 }
 
-/// A namespace in the reading.
+/// A namespace during the reading.
 #[derive(Debug, Default)]
 struct DraftNamespace {
     namespace: Namespace,
@@ -39,9 +39,9 @@ struct DraftNamespace {
 }
 
 impl HostDraft {
-    /// Takes what is known of a file, or says what it is.
+    /// Takes the known contents of a file, or describes the file.
     pub fn take(&mut self, path: &Path, bytes: &[u8], is_cut: bool) -> Result<(), String> {
-        /// Names that are kept.
+        /// The most names to keep.
         const MAX_UNKNOWN: usize = 1000;
         let name = name_of(path);
         if is_cut {
@@ -50,7 +50,7 @@ impl HostDraft {
         let text = if found::file(bytes).is_some() { String::new() } else { text::decode(bytes) };
         let old = match self.take_text(path, &name, &text, is_cut) {
             Ok(()) => {
-                // What else is in it, and is not read.
+                // Known but unsupported outputs in the same file.
                 self.unseen.extend(found::text(&text).map(|found| format!("{name}: {found}")));
                 return Ok(());
             }
@@ -62,9 +62,9 @@ impl HostDraft {
         Err(old.unwrap_or_else(|| found::nothing(bytes, &text)))
     }
 
-    /// Takes a text, or says which old output is in it.
+    /// Takes a text, or names the old output in it.
     fn take_text(&mut self, path: &Path, name: &str, text: &str, is_cut: bool) -> Result<(), Option<String>> {
-        /// Namespaces that command lines of a text may name.
+        /// The most namespaces that command lines of a text may name.
         const MAX_PLACES: usize = 1024;
         let (text, prefixes) = identity::without_prefixes(text);
         let text = text.as_ref();
@@ -101,7 +101,7 @@ impl HostDraft {
             let place = part.place.clone();
             let place = place.filter(|place| self.namespaces.len() < MAX_PLACES || self.namespaces.contains_key(place));
             let drawn = self.namespaces.entry(place.unwrap_or_else(|| files::namespace_of(name))).or_default();
-            // A log has counters of earlier times.
+            // A log has counters from earlier times.
             let prints_log = part.command.as_ref().is_some_and(ShellCommand::prints_log);
             let is_read = !prints_log && drawn.take(name, part, part.command.as_ref().or(named.as_ref()), is_cut);
             let own = identity::of_part(part);
@@ -144,7 +144,7 @@ impl HostDraft {
         Ok(())
     }
 
-    /// Forgets the files that may be from before a reboot. The hosts' names stay: two hosts are still an error.
+    /// Forgets the files that may be from before a reboot. The hosts' names are kept: two hosts are still an error.
     fn forget(&mut self, name: &str, line: &str) {
         self.unseen.extend(std::mem::take(&mut self.read).iter().map(|file| earlier(file, name, line)));
         self.namespaces.clear();
@@ -155,7 +155,7 @@ impl HostDraft {
         self.reboot = Some((name.to_owned(), line.to_owned()));
     }
 
-    /// The reading, with what was not in it.
+    /// The reading, including the list of missing facts.
     pub fn finish(mut self) -> HostReading {
         let of_kind = |kind| self.identities.iter().map(|(_, identity)| identity).filter(move |it| it.kind == kind);
         let all = of_kind(IdentityKind::Running).chain(of_kind(IdentityKind::Logged));
@@ -169,7 +169,7 @@ impl HostDraft {
         let mut namespaces: BTreeMap<String, Namespace> =
             self.namespaces.into_iter().map(|(name, drawn)| (name, drawn.finish())).collect();
         let mut own = namespaces.remove(files::HOST).unwrap_or_default();
-        // What a container printed says nothing of its host.
+        // A container's output doesn't identify its host.
         if let Some(container) = identity::container(&self.identities) {
             namespaces.insert(container, std::mem::take(&mut own));
         }
@@ -205,13 +205,13 @@ impl HostDraft {
     }
 }
 
-/// Why a file is not read beside one that shows a reboot.
+/// The reason to skip a file that another file's reboot may have made obsolete.
 fn earlier(file: &str, of_reboot: &str, line: &str) -> String {
     format!("{file}: it may be from before `{line}` in {of_reboot} (save it again, or read the files one by one)")
 }
 
 impl DraftNamespace {
-    /// Takes a part of a text, with the command that printed it where that is known; returns whether anything was known.
+    /// Takes a part of a text, with the command that printed it if known; returns whether anything was known.
     fn take(&mut self, name: &str, part: &Part<'_>, command: Option<&ShellCommand>, is_cut: bool) -> bool {
         let part = part.text;
         let namespace = &mut self.namespace;
@@ -268,7 +268,7 @@ impl DraftNamespace {
     }
 }
 
-/// Two lists of one namespace: the larger values, which are the later ones, and the firmer word on what is absent.
+/// Merges two lists of one namespace: the larger values, which are the later ones, and the stronger absence.
 fn merge_counters(kept: &mut Option<TcpExtCounters>, new: TcpExtCounters) {
     let Some(old) = kept else {
         *kept = Some(new);

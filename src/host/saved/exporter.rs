@@ -4,10 +4,10 @@ use super::identity::{Identity, IdentityKind};
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
-/// What stands before the names of counters.
+/// The prefix of counters' names.
 const COUNTER: &str = "node_netstat_TcpExt_";
 
-/// The counters, if the text has some. node_exporter shows those that it was told to (`--collector.netstat.fields`).
+/// The counters, if the text has some. node_exporter shows only configured ones (`--collector.netstat.fields`).
 pub fn read(text: &str) -> Option<TcpExtCounters> {
     let found: Vec<(&str, u64)> = text.lines().filter_map(|line| counter(bare(line))).collect();
     (!found.is_empty()).then(|| TcpExtCounters::of(found.into_iter(), Absence::Nothing))
@@ -39,7 +39,7 @@ fn label(labels: &str, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.chars().take(200).collect())
 }
 
-/// The host that a metric is of: all of it in `node_uname_info`, and the `instance` that Prometheus adds.
+/// The host of a metric: all of it in `node_uname_info`, and the `instance` that Prometheus adds.
 pub fn uname(line: &str) -> Option<Identity> {
     let (name, labels, _) = metric(bare(line))?;
     let short = |name: &str| label(labels, name).filter(|value| value.len() <= 64);

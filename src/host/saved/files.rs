@@ -1,4 +1,4 @@
-//! Which files of a folder are looked at, and which namespace a file speaks of.
+//! Selects the files of a folder to read, and derives a file's namespace.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::command::ShellCommand;
 
-/// SavedFiles of one folder that are read.
+/// The most files of one folder to read.
 pub const MAX_FILES: usize = 400;
 
-/// Entries of one folder that are looked through: a sosreport's log folder can have tens of thousands.
+/// The most entries of one folder to list: a sosreport's log folder can have tens of thousands.
 const MAX_ENTRIES: usize = 20_000;
 
 /// The name of the machine's own namespace.
 pub const HOST: &str = "host";
 
-/// Places of a sosreport that can hold what is looked for; of a folder, the files in it and in those below.
+/// Paths of a sosreport that can hold wanted outputs; for a folder, the files in it and in its subfolders.
 const PLACES: [&str; 12] = [
     "uname",
     "proc/version",
@@ -32,13 +32,13 @@ const PLACES: [&str; 12] = [
     "sos_commands/host",
 ];
 
-/// Commands whose outputs are looked at in a sosreport: file names begin with them, after the name of a namespace.
+/// Commands whose outputs are read in a sosreport: file names begin with them, after the name of a namespace.
 const COMMANDS: [&str; 6] = ["uname", "netstat", "nstat", "ss", "sysctl", "dmesg"];
 
-/// What a folder has.
+/// The selected files of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedFiles {
-    /// The folder that stands for the other machine's root.
+    /// The folder that represents the other machine's root.
     pub root: PathBuf,
     /// The files, in order.
     pub files: Vec<PathBuf>,
@@ -46,7 +46,7 @@ pub struct SavedFiles {
     pub cut: bool,
 }
 
-/// Finds the files of a folder: a sosreport's (or that of a folder that holds one), or all that are in the folder itself.
+/// Finds the files of a folder: a sosreport's (or that of a folder that contains one), or all files in the folder itself.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -69,7 +69,7 @@ pub fn find(folder: &Path) -> io::Result<SavedFiles> {
     Ok(bounded(root, files))
 }
 
-/// The first of the files, without those that a link leads out of the folder for.
+/// The first of the files, without links that lead out of the folder.
 fn bounded(root: PathBuf, files: Vec<PathBuf>) -> SavedFiles {
     let inside = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&root));
     let mut files: Vec<PathBuf> = files.into_iter().filter(inside).collect();
@@ -101,7 +101,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Whether a file of an archive is looked at, by its path there: of a sosreport the same as of its folder, else those at
+/// Whether to read a file of an archive, by its path there: for a sosreport the same as in its folder, else those at
 /// the top or in one folder.
 pub fn is_wanted(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| *part != ".").collect();
@@ -117,7 +117,7 @@ pub fn is_wanted(path: &str) -> bool {
     is_place || (folders.len() <= 1 && !is_report)
 }
 
-/// Whether a file's name begins with a command whose output is looked at.
+/// Whether a file's name begins with a command whose output is read.
 fn is_output(name: &str) -> bool {
     let command = in_namespace(name).map_or(name, |(_, command)| command);
     COMMANDS.iter().any(|known| command.split(['_', '.']).next() == Some(known))
@@ -128,7 +128,7 @@ pub fn command_of(file: &str) -> Option<ShellCommand> {
     ShellCommand::of_file(in_namespace(file).map_or(file, |(_, command)| command))
 }
 
-/// The namespace that a file speaks of: sosreport names those of `ip netns` in the file's name.
+/// The namespace of a file: sosreport puts names of `ip netns` in the file's name.
 pub fn namespace_of(file: &str) -> String {
     in_namespace(file)
         .map_or_else(|| HOST.to_owned(), |(name, _)| format!("netns {}", name.chars().take(64).collect::<String>()))

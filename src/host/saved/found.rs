@@ -1,6 +1,6 @@
-//! Names files and texts that are not read.
+//! Names recognised but unsupported files and texts.
 
-/// How files begin that are no outputs.
+/// The first bytes of files that are not outputs.
 const BEGINNINGS: [(&[u8], &str); 14] = [
     (b"PK\x03\x04", "a zip archive (unpack it)"),
     (b"7z\xbc\xaf", "a 7-Zip archive (unpack it)"),
@@ -18,7 +18,7 @@ const BEGINNINGS: [(&[u8], &str); 14] = [
     (b"\x7fELF", "a program"),
 ];
 
-/// Texts that are known and not read, by the beginning of a line.
+/// Recognised but unsupported texts, by the beginning of a line.
 const TEXTS: [(&str, &str); 11] = [
     ("sockets: used ", "/proc/net/sockstat, which counts sockets and shows none (save `ss -tanmio`)"),
     ("Total: ", "`ss -s`, which counts sockets and shows none (save `ss -tanmio`)"),
@@ -33,18 +33,18 @@ const TEXTS: [(&str, &str); 11] = [
     ("protocol  size sockets", "/proc/net/protocols"),
 ];
 
-/// What kind of file these bytes are.
+/// The kind of file that these bytes are.
 pub fn file(bytes: &[u8]) -> Option<&'static str> {
     BEGINNINGS.iter().find_map(|(begin, what)| bytes.starts_with(begin).then_some(*what))
 }
 
-/// What kind of output a text is.
+/// The kind of output that a text is.
 pub fn text(text: &str) -> Option<&'static str> {
     let lines = || text.lines().take(5000).map(super::text::bare);
     TEXTS.iter().find_map(|(begin, what)| lines().any(|line| line.starts_with(begin)).then_some(*what))
 }
 
-/// What a file is in which nothing is known.
+/// A description of a file without known contents.
 pub fn nothing(bytes: &[u8], decoded: &str) -> String {
     if bytes.is_empty() {
         return "an empty file".to_owned();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{HostDraft, file, one_host};
 
-/// A file of anything, packed or not.
+/// A file with arbitrary contents, packed or not.
 pub fn saved(bytes: &[u8]) {
     let mut draft = HostDraft::default();
     let _ = file(Path::new("saved"), bytes, bytes.len() as u64, &mut draft);

@@ -1,9 +1,9 @@
-//! Reads outputs that were saved of another host: outputs of `netstat`, `nstat`, `ss`, `uname`, `sysctl -a`, copies of
+//! Reads saved outputs of another host: outputs of `netstat`, `nstat`, `ss`, `uname`, `sysctl -a`, copies of
 //! /proc/net/netstat and /proc/net/tcp, a kernel's log, metrics of node_exporter, or a folder or archive with such files,
 //! as `sosreport` and `supportconfig` make.
 //!
 //! Files are recognised by their content, and one file may hold several outputs. They are hostile input: sizes and counts
-//! are bounded. Whatever an output does not show is unknown: only a whole list proves an absence.
+//! are bounded. Facts that an output does not show are unknown: only a complete list proves an absence.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -32,10 +32,10 @@ use self::archive::UnpackedFile;
 use self::draft::HostDraft;
 use super::{HostReading, livepatch};
 
-/// Bytes of one file that are read: an `ss` of 100,000 connections.
+/// The most bytes of one file to read: an `ss` of 100,000 connections.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Why nothing could be read.
+/// The reason that nothing could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
     /// The path cannot be read.
@@ -43,10 +43,10 @@ pub enum SavedError {
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         error: io::Error,
     },
-    /// Two of the paths are of two hosts.
+    /// Two of the paths are from different hosts.
     #[error("{first} is of {one} and {second} of {other}: expected outputs of one host; run it once for each")]
     TwoHosts {
         /// A path.
@@ -55,7 +55,7 @@ pub enum SavedError {
         one: String,
         /// Another path.
         second: PathBuf,
-        /// The host in that.
+        /// The host in the other path.
         other: String,
     },
     /// One file is of two hosts, or of two boots of one.
@@ -68,10 +68,10 @@ pub enum SavedError {
         path: PathBuf,
         /// A host in it.
         one: String,
-        /// Another one.
+        /// Another host in it.
         other: String,
     },
-    /// Nothing in it is known.
+    /// It has no known contents.
     #[error(
         "nothing in {path} is known: found {found}; expected the output of `uname -r` or `uname -a`, `netstat -s`, \
          `nstat -az`, `ss -tanmio`, `sysctl -a` or `dmesg`, copies of /proc/net/netstat or /proc/net/tcp, node_exporter's \
@@ -80,18 +80,18 @@ pub enum SavedError {
     NothingKnown {
         /// The path.
         path: PathBuf,
-        /// What is in it.
+        /// A description of its contents.
         found: String,
     },
 }
 
-/// The path that stands for standard input.
+/// The path that represents standard input.
 const STDIN: &str = "-";
 
-/// Reads files, archives and folders that were saved of one host; `-` is standard input.
+/// Reads files, archives and folders that were saved on one host; `-` is standard input.
 ///
 /// # Errors
-/// If one of them cannot be read, or has nothing that is known, or is of another host than the others.
+/// If one of them cannot be read, has no known contents, or is from another host than the others.
 pub fn read(paths: &[PathBuf]) -> Result<HostReading, SavedError> {
     let mut draft = HostDraft::default();
     for path in paths {
@@ -118,7 +118,7 @@ pub fn read(paths: &[PathBuf]) -> Result<HostReading, SavedError> {
 
 /// Opens a regular file: devices and pipes might never end.
 fn open(path: &Path) -> io::Result<File> {
-    // NONBLOCK: opening a pipe must not wait for somebody to write into it.
+    // NONBLOCK: opening a pipe must not wait for a writer.
     let mut options = std::fs::OpenOptions::new();
     let file = options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     if !file.metadata()?.is_file() {
@@ -128,7 +128,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether anything was known, or what was found instead.
+/// Whether anything was known, or a description of the contents.
 type FileKnown = Result<(), String>;
 
 /// Reads a file, packed or not, or an archive.
@@ -195,7 +195,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Looks whether all that was read is of one host.
+/// Checks that all inputs are from one host.
 fn one_host(draft: &HostDraft) -> Result<(), SavedError> {
     let Some(((first, one), (second, other))) = identity::conflict(&draft.identities, draft.is_report) else {
         return Ok(());

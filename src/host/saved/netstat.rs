@@ -1,10 +1,10 @@
-//! `netstat -s` of net-tools, which tells counters in sentences and leaves out those that are zero (statistics.c).
+//! `netstat -s` of net-tools, which prints counters as sentences and omits zeros (statistics.c).
 
 use super::command::ShellCommand;
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
-/// How its sentences end, and the counter that they tell. Older versions say `ignored` where newer ones say `dropped`.
+/// The ends of its sentences, and their counters. Older versions print `ignored`, newer ones `dropped`.
 const SENTENCES: [(&str, &str); 6] = [
     ("invalid SYN cookies received", "SyncookiesFailed"),
     ("SYN cookies received", "SyncookiesRecv"),
@@ -14,8 +14,8 @@ const SENTENCES: [(&str, &str); 6] = [
     ("SYNs to LISTEN sockets ignored", "ListenDrops"),
 ];
 
-/// The words of its sentences about TcpExt, in small letters. A line with another word is of a translation, of a version
-/// that nobody knows here, or damaged; then a missing sentence says nothing.
+/// The words of its sentences about TcpExt, in lowercase. A line with another word is damaged, a translation, or from an
+/// unknown version; then a missing sentence proves nothing.
 #[rustfmt::skip]
 const VOCABULARY: &[&str] = &[
     "a", "aborted", "ack", "acks", "acknowledgements", "acknowledgments", "activated", "active", "after", "and", "at",
@@ -37,7 +37,7 @@ const VOCABULARY: &[&str] = &[
     "user", "using", "wait", "was", "were", "window", "windows", "with", "without", "wrong", "retrans", "overlapping",
 ];
 
-/// Lines that the section `Tcp:` has on every host, zeros included; a list that was filtered has fewer.
+/// The number of lines that the section `Tcp:` has on every host, including zeros; a filtered list has fewer.
 const TCP_LINES: usize = 8;
 
 /// The counters, if the text has the section `TcpExt:` of `netstat -s`, or sentences of it.
@@ -59,12 +59,12 @@ pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters
             Some((name, Some(value))) => found.push((name, value)),
             Some((_, None)) => is_broken = true,
             None if is_in => match line.split_once(": ") {
-                // What net-tools has no sentence for is `name: value`.
+                // net-tools prints counters without a sentence as `name: value`.
                 Some((name, value)) if is_name(name) => match value.trim().parse() {
                     Ok(value) => found.push((name, value)),
                     Err(_) => is_broken = true,
                 },
-                // Each sentence has its number; a line without one is a piece of another.
+                // Each sentence has its number; a line without a number is a piece of another.
                 _ => {
                     let has_number = line.bytes().any(|byte| byte.is_ascii_digit());
                     is_english &= has_number && line.split_whitespace().all(is_word);
@@ -100,7 +100,7 @@ fn is_word(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit()) || VOCABULARY.contains(&word.as_str())
 }
 
-/// One of the sentences that tell a watched counter, and its number where that can be read.
+/// One of the sentences about a watched counter, and its number if that can be read.
 fn sentence(line: &str) -> Option<(&'static str, Option<u64>)> {
     let (end, name) = SENTENCES.iter().find(|(end, _)| line.ends_with(end))?;
     let before = line.strip_suffix(end)?;
@@ -174,7 +174,7 @@ mod tests {
             with("5321 pacotes enviados"),
             with("5321 SYN küpsist saadetud"),
             with("5321 cookies SYN envoyés"),
-            // A number that is none.
+            // A malformed number.
             with("1,204 SYN cookies sent"),
             with("12 34 SYN cookies sent"),
             with("-5 SYN cookies sent"),

@@ -1,13 +1,13 @@
 //! `nstat` of iproute2, as text and as JSON, and copies of /proc/net/netstat: lists of counters by name.
 //!
-//! Only a whole list says anything of a counter that is not in it.
+//! Only a complete list proves that a counter is absent.
 
 use super::command::ShellCommand;
 use super::text::bare;
 use crate::host::counters::{Absence, TcpExtCounters};
 
 /// Counters of TcpExt that every kernel since 2.6.32 has, from the list's beginning to its end (net/ipv4/proc.c): a list
-/// without one of them is a part.
+/// without one of them is incomplete.
 #[rustfmt::skip]
 const EVERYWHERE: &[&str] = &[
     "SyncookiesSent", "SyncookiesRecv", "SyncookiesFailed", "EmbryonicRsts", "PruneCalled", "OutOfWindowIcmps", "TW",
@@ -31,7 +31,7 @@ pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters
         return None;
     }
     list.is_broken = command.is_some_and(ShellCommand::shows_a_part) || list.is_broken;
-    // Increments of zero say nothing of the time before.
+    // Increments of zero do not describe the time before.
     if command.is_some_and(|command| command.shows_increments) || shows_increments(text) {
         list.values.retain(|(_, value)| *value > 0);
         list.is_broken = true;
@@ -42,8 +42,8 @@ pub fn read(text: &str, command: Option<&ShellCommand>) -> Option<TcpExtCounters
     Some(list.counters())
 }
 
-/// Whether a list without its command can only be one of increments (`nstat -z`): it has segments received, and no
-/// connection, reset or bad segment that they belong to.
+/// Whether a list without its command can only be one of increments (`nstat -z`): it has received segments, but no
+/// connection, reset or bad segment that would explain them.
 fn shows_increments(text: &str) -> bool {
     let value = |name: &str| {
         let (_, rest) = text.split_once(name)?;
@@ -73,7 +73,7 @@ impl<'a> CounterList<'a> {
 
 fn from_lines(text: &str) -> CounterList<'_> {
     let mut list = CounterList::default();
-    // Lines between counters may stand for others: `[300 lines elided]`.
+    // Lines between counters may replace others: `[300 lines elided]`.
     let mut is_interrupted = false;
     for line in text.lines().map(bare) {
         if !line.contains("TcpExt") {
@@ -99,7 +99,7 @@ fn from_lines(text: &str) -> CounterList<'_> {
     list
 }
 
-/// `"TcpExtListenDrops": 5`, wherever it stands: the document may be quoted or cut off.
+/// `"TcpExtListenDrops": 5`, anywhere: the document may be quoted or cut off.
 fn from_json(text: &str) -> CounterList<'_> {
     let mut list = CounterList::default();
     for (at, before) in text.match_indices("\"TcpExt") {
@@ -118,7 +118,7 @@ fn from_json(text: &str) -> CounterList<'_> {
 }
 
 /// A copy of /proc/net/netstat, perhaps wrapped: the names behind `TcpExt:`, then the values behind another one. None
-/// where the text has no such pair, or one that does not fit together.
+/// if the text has no such pair, or if the two do not match.
 pub fn from_proc(text: &str) -> Option<TcpExtCounters> {
     let mut groups: Vec<Vec<&str>> = Vec::new();
     let mut is_in = false;
@@ -221,7 +221,7 @@ mod tests {
             let counters = read(&lines(0), nstat(line).as_ref());
             assert!(counters.is_none_or(|counters| counters.get("SyncookiesSent") == Count::Unknown), "{line}");
         }
-        // Nobody knows the options, and segments without any connection cannot be all since the boot.
+        // The options are unknown, but segments without any connection cannot be all since the boot.
         let tcp = |opens: u32| {
             format!("TcpActiveOpens {opens} 0.0\nTcpPassiveOpens 0 0.0\nTcpAttemptFails 0 0.0\nTcpInSegs 7 0.0\n")
                 + "TcpInErrs 0 0.0\nTcpOutRsts 0 0.0\n"

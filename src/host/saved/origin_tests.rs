@@ -1,4 +1,4 @@
-//! Texts of several hosts, of other namespaces and of other times.
+//! Texts from several hosts, other namespaces and other times.
 
 use super::tests::{HEALTHY, NETSTAT, SS, UNAME, answer, read_bytes};
 use super::*;

@@ -45,7 +45,7 @@ fn sosreport_of_reported_host_is_bitten_now() {
     assert_eq!(names, ["host", "netns blue"]);
     assert_eq!(reading.namespaces[0].settings.get("net.core.somaxconn").map(String::as_str), Some("128"));
     assert_eq!(answer(&reading, "tcp-fragment-stall"), BittenAnswer::Now);
-    // netstat leaves zeros out, and this counter is there in every kernel.
+    // netstat omits zeros, and every kernel has this counter.
     assert_eq!(answer(&reading, "syn-cookie-data-loss"), BittenAnswer::Not);
     assert!(reading.host.unseen.iter().any(|what| what.contains("live patches")), "{:?}", reading.host.unseen);
 }
@@ -181,7 +181,7 @@ fn field_cases_show_their_details() {
     assert_eq!((counters.get("ListenDrops"), counters.get("TCPWqueueTooBig")), (Count::Is(35), Count::Unknown));
 }
 
-/// Cases of which the answer does not change by how they are pasted.
+/// Cases whose answer does not depend on the form of the paste.
 const PASTED: [&str; 9] = [
     "h01-stuck-mysql.txt",
     "h04-wrapped.txt",
@@ -241,11 +241,11 @@ fn part_of_a_text_never_denies() {
         let reading = read_bytes(text.as_bytes()).expect("a reading");
         bitten::judge(&reading).into_iter().map(|bitten| bitten.bitten).collect::<Vec<_>>()
     };
-    // All of it says so.
+    // The complete output says so.
     let quiet = NETSTAT.replace("    TCPWqueueTooBig: 31\n", "");
     let all = format!("$ netstat -s\n{quiet}$ ss -tanmio\n{HEALTHY}");
     assert_eq!(whole(&all), [BittenAnswer::NotNow, BittenAnswer::Not, BittenAnswer::NotNow]);
-    // A part, or a filter, does not.
+    // A part or a filtered output does not.
     for (text, denied) in [
         (format!("$ netstat -s | grep -v x\n{quiet}$ ss -tanmio\n{HEALTHY}"), [true, false, true]),
         (format!("$ netstat -s\n{quiet}$ ss -tanmio dst 10.0.0.2\n{HEALTHY}"), [false, true, false]),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::text::bare;
 use crate::host::SETTINGS;
 
-/// The settings that matter, of lines `name = value`, `name=value`, and `/proc/sys/name:value`.
+/// The relevant settings, from lines `name = value`, `name=value`, and `/proc/sys/name:value`.
 pub fn read(text: &str) -> BTreeMap<String, String> {
     let setting = |line: &str| {
         // `# net.ipv4.tcp_syncookies = 0` is a comment.

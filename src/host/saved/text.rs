@@ -1,8 +1,8 @@
-//! Text as people paste it: decoded, and each line without what mail programs, editors and loggers put in front.
+//! Pasted text: decoded, and each line without the prefixes of mail programs, editors and loggers.
 
 use std::borrow::Cow;
 
-/// Lines after which a quoted-printable text breaks softly have this many characters (RFC 2045, section 6.7: at most 76).
+/// The length of lines that end with a soft break in a quoted-printable text (RFC 2045, section 6.7: at most 76).
 const SOFT_BREAK: std::ops::RangeInclusive<usize> = 50..=77;
 
 /// The text in these bytes: UTF-8 or UTF-16, unpacked from a mail or a page, with plain blanks and line ends.
@@ -31,7 +31,7 @@ fn from_bytes(bytes: &[u8]) -> Cow<'_, str> {
         let units = bytes.chunks_exact(2).map(|pair| of([pair[0], pair[1]]));
         char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>()
     };
-    // Without a mark, the zeros of ASCII tell.
+    // Without a byte order mark, the zeros of ASCII decide.
     let zeros = |odd: usize| {
         let head = &bytes[..bytes.len().min(400)];
         head.len() >= 8 && head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count() * 5 > head.len() * 2
@@ -46,7 +46,8 @@ fn from_bytes(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A mail that says so, or lines of the right length that end with `=`: in a mail of this kind, no other line does.
+/// Whether a mail declares it, or has lines of the right length that end with `=`: in a mail of this kind, no other line
+/// does.
 fn is_quoted_printable(text: &str) -> bool {
     let says = |line: &str| line.to_ascii_lowercase().starts_with("content-transfer-encoding: quoted-printable");
     let breaks = |line: &str| line.ends_with('=') && SOFT_BREAK.contains(&line.chars().count());
@@ -85,7 +86,7 @@ fn is_page(text: &str) -> bool {
     ["<pre", "<PRE", "<br", "<BR", "<html", "<HTML", "<code", "<div"].iter().any(|tag| text.contains(tag))
 }
 
-/// Without tags; those that end a line end one.
+/// Without tags; block tags become line ends.
 fn without_tags(text: &str) -> String {
     const LONGEST: usize = 2000;
     let mut plain = String::with_capacity(text.len());
@@ -176,9 +177,9 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// A line without what was put in front of it: blanks, quotation marks of mails, marks of comments, and times.
+/// A line without its prefixes: blanks, quotation marks of mails, marks of comments, and times.
 pub fn bare(line: &str) -> &str {
-    /// Marks and times in front of each other: `> > # [12:00:00] `.
+    /// The most nested marks and times: `> > # [12:00:00] `.
     const MOST: usize = 24;
     let mut rest = line.trim_start();
     for _ in 0..MOST {

@@ -1,24 +1,24 @@
-//! What was not shown of a connection, and what would show it.
+//! Facts that were not shown of a connection, and the options that show them.
 
-/// What was not shown and would tell more.
+/// The missing facts that would tell more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::host) struct Lacking {
     /// Its memory (`ss -m`).
     pub memory: bool,
-    /// Its timeout, and how often that was doubled (`ss -i`).
+    /// Its timeout, and the number of its doublings (`ss -i`).
     pub info: bool,
-    /// The timer that runs (`ss -o`).
+    /// The running timer (`ss -o`).
     pub timer: bool,
-    /// When data was last sent (`lastsnd` of `ss -i`).
+    /// The time of the last sent data (`lastsnd` of `ss -i`).
     pub sent: bool,
     /// Its peer's window, which `ss -i` shows as `snd_wnd` since Linux 5.4.
     pub window: bool,
-    /// Its lines are broken.
+    /// Whether its lines are malformed.
     pub damaged: bool,
 }
 
 impl Lacking {
-    /// What either lacks.
+    /// Adds the missing facts of another connection.
     pub fn and(&mut self, other: Self) {
         self.memory |= other.memory;
         self.info |= other.info;
@@ -28,7 +28,7 @@ impl Lacking {
         self.damaged |= other.damaged;
     }
 
-    /// In words: what was not shown, with the option that shows it.
+    /// As text: the missing facts, with the options that show them.
     pub fn words(self) -> String {
         let all = [
             (self.memory, "memory (`ss -m`)"),

@@ -9,24 +9,24 @@ use super::{Complaint, Lacking, Socket, Told, WaitingSocket};
 /// Connections of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sockets {
-    /// Where they were seen.
+    /// The source of the listing.
     pub source: SocketSource,
-    /// How many connections there were, without listeners.
+    /// The number of connections, without listeners.
     pub connections: usize,
-    /// How many of them have a complaint.
+    /// The number of connections with a complaint.
     pub waiting_in_all: usize,
     /// The first [`MAX_WAITING`] with a complaint.
     pub waiting: Vec<WaitingSocket>,
-    /// How many have each complaint, those beyond [`MAX_WAITING`] included.
+    /// The number of connections with each complaint, including those beyond [`MAX_WAITING`].
     #[serde(default)]
     pub complaints: BTreeMap<Complaint, usize>,
-    /// The oldest last data of all behind a zero window, in milliseconds; null if none showed it.
+    /// The oldest last data of all connections behind a zero window, in milliseconds; null if none showed it.
     #[serde(default)]
     pub longest_zero_window_ms: Option<u64>,
-    /// Whether some wait behind a zero window and do not show since when.
+    /// Whether some connections wait behind a zero window without showing their start.
     #[serde(default)]
     pub zero_window_of_unknown_age: bool,
-    /// Why a stuck connection cannot be excluded.
+    /// The reason that a stuck connection cannot be excluded.
     #[serde(default)]
     pub unsure: Unsure,
     #[serde(skip)]
@@ -34,13 +34,13 @@ pub struct Sockets {
     /// The ends of all connections, up to [`MAX_ENDS`].
     #[serde(skip)]
     pub(crate) ends: BTreeSet<Ends>,
-    /// The ends of those that did not show enough; a whole listing without one of them cannot clear it up.
+    /// The ends of connections that showed too little; a complete listing without one of them cannot settle it.
     #[serde(skip)]
     pub(crate) untold_ends: BTreeSet<Ends>,
 }
 
-/// Why such a connection cannot be excluded. Null if it can: all connections were listed, and each showed that it is
-/// none.
+/// The reasons that such a connection cannot be excluded. Null if it can: all connections were listed, and each showed
+/// that it is not one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsure {
     /// For connections that are stuck.
@@ -49,39 +49,39 @@ pub struct Unsure {
     pub zero_window: Option<String>,
 }
 
-/// How many connections did not show enough, and what they did not show.
+/// The number of connections that showed too little, and the missing facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Untold {
     stuck: (usize, Lacking),
     zero_window: (usize, Lacking),
 }
 
-/// Connections with a complaint that are kept of each namespace.
+/// The most connections with a complaint to keep of each namespace.
 pub const MAX_WAITING: usize = 1000;
 
-/// Where connections were seen.
+/// The source of the connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SocketSource {
     /// The kernel's `sock_diag`, with memory and timers.
     #[default]
     SockDiag,
-    /// /proc/net/tcp, which shows timers and no memory.
+    /// /proc/net/tcp, which shows timers, but not memory.
     Proc,
     /// A saved `ss`.
     Ss,
-    /// A saved `netstat`, which shows no memory.
+    /// A saved `netstat`, which does not show memory.
     Netstat,
 }
 
 /// The local and the remote address of a connection.
 pub(crate) type Ends = (String, String);
 
-/// Ends that are kept, to compare two listings of one namespace.
+/// The most ends to keep, to compare two listings of one namespace.
 const MAX_ENDS: usize = 200_000;
 
 impl Sockets {
-    /// None yet. Until [`Sockets::finish`], nothing can be excluded.
+    /// An empty list. Until [`Sockets::finish`], nothing can be excluded.
     pub(in crate::host) fn new(source: SocketSource) -> Self {
         let unfinished = || Some("not all connections were read".to_owned());
         Self { source, unsure: Unsure { stuck: unfinished(), zero_window: unfinished() }, ..Self::default() }
@@ -124,7 +124,7 @@ impl Sockets {
         }
     }
 
-    /// Ends the list. `part` says why there may be other connections.
+    /// Ends the list. `part` is the reason that there may be other connections.
     pub(in crate::host) fn finish(&mut self, part: Option<&str>) {
         let why = |(number, lacking): (usize, Lacking), what: &str| match (number, part) {
             (0, part) => part.map(str::to_owned),
@@ -137,7 +137,7 @@ impl Sockets {
         };
     }
 
-    /// Adds another listing of the same namespace: the complaints of both, and what either excludes.
+    /// Merges another listing of the same namespace: the complaints of both, and the exclusions of either.
     pub(in crate::host) fn merge(&mut self, other: Self) {
         let certainty =
             |s: &Self| (s.source == SocketSource::Ss, s.unsure.stuck.is_none(), s.unsure.zero_window.is_none());
@@ -147,7 +147,7 @@ impl Sockets {
             std::mem::swap(self, &mut other);
         }
         self.connections = self.connections.max(other.connections);
-        // A whole listing clears up only connections that it shows.
+        // A complete listing settles only connections that it shows.
         let clears = |one: &Self, of: &Self| of.untold_ends.is_subset(&one.ends);
         let (by_other, by_self) = (clears(&other, self), clears(self, &other));
         let both = |own: Option<String>, others: Option<String>| match (own, others) {
@@ -177,12 +177,12 @@ impl Sockets {
         }
     }
 
-    /// How many have this complaint.
+    /// The number of connections with this complaint.
     pub fn count(&self, complaint: Complaint) -> usize {
         self.complaints.get(&complaint).copied().unwrap_or_else(|| self.with(complaint).count())
     }
 
-    /// Those of [`Sockets::waiting`] with this complaint.
+    /// The members of [`Sockets::waiting`] with this complaint.
     pub fn with(&self, complaint: Complaint) -> impl Iterator<Item = &Socket> {
         self.waiting.iter().filter(move |w| w.complaint == complaint).map(|w| &w.socket)
     }

@@ -1,4 +1,4 @@
-//! One TCP connection as the host shows it, and what is wrong with it.
+//! One TCP connection as the host shows it, and its fault.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,22 +11,22 @@ pub use list::{MAX_WAITING, SocketSource, Sockets, Unsure};
 /// A connection with a complaint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingSocket {
-    /// What is wrong with it.
+    /// The fault.
     pub complaint: Complaint,
     /// The connection.
     #[serde(flatten)]
     pub socket: Socket,
 }
 
-/// What is wrong with a connection.
+/// The fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Complaint {
-    /// It holds more than twice its send buffer, its retransmission timer has fired, and nothing left the host when it
-    /// did: `tcp_fragment()` would refuse, and something refused.
+    /// It holds more than twice its send buffer, its retransmission timer has fired, and nothing left the host then:
+    /// `tcp_fragment()` would refuse, and something refused.
     Silent,
-    /// It holds more than twice its send buffer and its timer has fired. Whether anything left the host then, or whether
-    /// its peer's window is closed, is unknown.
+    /// It holds more than twice its send buffer and its timer has fired. It is unknown whether anything left the host then,
+    /// and whether its peer's window is closed.
     Overfull,
     /// It holds more than twice its send buffer, and the last retransmission left the host: the peer is silent.
     Unanswered,
@@ -36,32 +36,32 @@ pub enum Complaint {
     ZeroWindow,
 }
 
-/// The timer that runs for a connection (`idiag_timer`, net/ipv4/inet_diag.c).
+/// The running timer of a connection (`idiag_timer`, net/ipv4/inet_diag.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timer {
-    /// None runs.
+    /// No timer.
     None,
     /// The retransmission timer (or one that shares its place).
     Retransmit,
-    /// Probes a zero window.
+    /// The zero window probe timer.
     Probe,
-    /// Another one.
+    /// Another timer.
     Other,
 }
 
-/// Whether something is true of a connection, as far as that was shown.
+/// Whether a statement about a connection is true, as shown by the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told<T> {
     /// It is true.
     Yes(T),
     /// It is false.
     No,
-    /// What was shown does not tell.
+    /// The listing does not show it.
     Untold(Lacking),
 }
 
-/// A connection. Whatever was not shown is null.
+/// A connection. Facts that were not shown are null.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Socket {
     /// Its own address and port.
@@ -78,16 +78,16 @@ pub struct Socket {
     pub sndbuf: Option<u64>,
     /// The retransmission timeout in milliseconds, with its doublings.
     pub rto_ms: Option<u64>,
-    /// What the timeout would be without doublings, from the round-trip time, in milliseconds.
+    /// The timeout without doublings, from the round-trip time, in milliseconds.
     #[serde(default)]
     pub fresh_rto_ms: Option<u64>,
-    /// How often the timeout was doubled, or how many probes of a zero window were sent.
+    /// The number of the timeout's doublings, or of sent probes of a zero window.
     pub backoff: Option<u32>,
-    /// How often the oldest segment's timer has fired in a row; of a zero window, how many probes are unanswered.
+    /// The number of consecutive firings of the oldest segment's timer; behind a zero window, the number of unanswered probes.
     pub retransmits: Option<u32>,
-    /// The timer that runs.
+    /// The running timer.
     pub timer: Option<Timer>,
-    /// In how many milliseconds it fires.
+    /// The time until it fires, in milliseconds.
     pub expires_ms: Option<u64>,
     /// Milliseconds since data was last sent, retransmissions included.
     pub last_sent_ms: Option<u64>,
@@ -96,13 +96,13 @@ pub struct Socket {
     pub last_ack_ms: Option<u64>,
     /// Bytes that the application has written and the peer has not acknowledged.
     pub unacknowledged: Option<u64>,
-    /// Packets that were sent and not acknowledged (`tcpi_unacked`).
+    /// Packets that were sent but not acknowledged (`tcpi_unacked`).
     #[serde(default)]
     pub in_flight: Option<u64>,
     /// The window that the peer last announced, in bytes (`tcpi_snd_wnd`, since Linux 5.4).
     #[serde(default)]
     pub peer_window: Option<u64>,
-    /// Whether the lines that it was read from are broken.
+    /// Whether its source lines are malformed.
     #[serde(default)]
     pub damaged: bool,
 }
@@ -110,11 +110,11 @@ pub struct Socket {
 /// The longest retransmission timeout in milliseconds (`TCP_RTO_MAX`, include/net/tcp.h).
 const RTO_MAX_MS: u64 = 120_000;
 
-/// Ticks of the kernel, whole seconds in some versions of `ss`, and the time that listing takes.
+/// Allows for the kernel's ticks, whole seconds in some versions of `ss`, and the duration of the listing.
 const SLACK_MS: u64 = 1500;
 
 impl Socket {
-    /// What is wrong with it.
+    /// Its fault.
     pub fn complaint(&self) -> Option<Complaint> {
         let has_fired = self.has_fired() == Some(true);
         match (self.stuck(), self.zero_window()) {
@@ -128,7 +128,7 @@ impl Socket {
         }
     }
 
-    /// Whether it holds over twice its send buffer and does not get rid of it.
+    /// Whether it holds over twice its send buffer and cannot send it.
     pub(super) fn stuck(&self) -> Told<Complaint> {
         let untold = |lacking| Told::Untold(Lacking { damaged: self.damaged, ..lacking });
         let no = if self.damaged { untold(Lacking::default()) } else { Told::No };
@@ -140,7 +140,7 @@ impl Socket {
         let lacking = Lacking {
             memory: self.is_overfull().is_none(),
             info: self.has_fired().is_none(),
-            // A zero window keeps the timeout that it began with, so a long one alone proves nothing.
+            // A zero window keeps its first timeout, so a long one alone proves nothing.
             timer: is_untimed,
             window: is_untimed && self.has_fired().is_some(),
             ..Lacking::default()
@@ -151,7 +151,7 @@ impl Socket {
             Some(Timer::Probe) if self.peer_window == Some(0) => no,
             Some(Timer::Probe) if is_window_hidden && self.peer_answers() == Some(true) => no,
             Some(Timer::Probe) if is_window_hidden => untold(Lacking { window: true, ..lacking }),
-            // Retransmissions can wait for a window that closed over what is in flight.
+            // Retransmissions can wait for a window that closed over the data in flight.
             _ if self.peer_window == Some(0) => untold(Lacking { window: true, ..lacking }),
             _ => match (self.has_sent_at_timeout(), self.last_sent_ms.zip(self.rto_ms)) {
                 (Some(true), _) => Told::Yes(Complaint::Unanswered),
@@ -184,7 +184,7 @@ impl Socket {
             }
             (_, Some(Timer::None | Timer::Other)) => no,
             (_, Some(Timer::Retransmit)) if self.has_fired() == Some(false) => no,
-            // The retransmission timer also probes a window that closed over what is in flight
+            // The retransmission timer also probes a window that closed over the data in flight
             // (`tcp_retransmit_timer`, net/ipv4/tcp_timer.c).
             (_, Some(Timer::Retransmit)) => untold(Lacking { window: true, ..Lacking::default() }),
             _ => untold(Lacking { timer: true, ..Lacking::default() }),
@@ -214,7 +214,7 @@ impl Socket {
         }
     }
 
-    /// The timer that runs: the one that was shown, or the one that follows from what is in flight.
+    /// The running timer: the one that was shown, or the one implied by the data in flight.
     fn timer(&self) -> Option<Timer> {
         self.timer.or(match self.in_flight {
             Some(1..) => Some(Timer::Retransmit),
@@ -235,7 +235,7 @@ impl Socket {
     fn has_sent_at_timeout(&self) -> Option<bool> {
         let (sent, rto) = (self.last_sent_ms?, self.rto_ms?);
         let rto = if self.timer() == Some(Timer::Probe) { doubled(rto, self.backoff.unwrap_or(0)) } else { rto };
-        // Without the time that is left, it may have fired just now or a whole timeout ago.
+        // Without the remaining time, it may have fired just now or a whole timeout ago.
         let fired = self.expires_ms.map(|left| rto.saturating_sub(left));
         let (least, most) = (fired.unwrap_or(0), fired.unwrap_or(rto));
         if sent > most.saturating_add(SLACK_MS) {
@@ -246,7 +246,7 @@ impl Socket {
     }
 }
 
-/// A timeout in milliseconds after so many doublings.
+/// A timeout in milliseconds after this many doublings.
 fn doubled(ms: u64, times: u32) -> u64 {
     ms.saturating_mul(1 << times.min(20)).min(RTO_MAX_MS.max(ms))
 }

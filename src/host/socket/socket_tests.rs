@@ -25,7 +25,7 @@ fn complaint_follows_from_the_known_values() {
     let table: [(SocketChange, Option<Complaint>); 23] = [
         (&|_| (), Some(Complaint::Overfull)),
         (&|s| s.last_sent_ms = Some(70_000), Some(Complaint::Silent)),
-        // A dead peer: what is sent again leaves the host, and nobody answers.
+        // A dead peer: retransmissions leave the host, and nobody answers.
         (&|s| s.last_sent_ms = Some(10_000), Some(Complaint::Unanswered)),
         // Half a timeout ago: at the last firing or the one before.
         (&|s| s.last_sent_ms = Some(20_000), Some(Complaint::Overfull)),
@@ -66,7 +66,7 @@ fn complaint_follows_from_the_known_values() {
         // With the break alone the first packets and all probes are refused, behind an open window.
         (&|s| (s.timer, s.last_ack_ms) = (Some(Timer::Probe), Some(7_000_000)), Some(Complaint::Overfull)),
         (&|s| s.timer = None, Some(Complaint::Overfull)),
-        // A zero window can keep a long timeout: only what is in flight, or an open window, makes it a stall.
+        // A zero window can keep a long timeout: only data in flight, or an open window, makes it a stall.
         (&|s| (s.timer, s.last_sent_ms) = (None, Some(70_000)), Some(Complaint::Overfull)),
         (&|s| (s.timer, s.last_sent_ms, s.in_flight) = (None, Some(70_000), Some(0)), Some(Complaint::Overfull)),
         (&|s| (s.timer, s.last_sent_ms, s.in_flight) = (None, Some(70_000), Some(4)), Some(Complaint::Silent)),

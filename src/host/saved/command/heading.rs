@@ -1,8 +1,9 @@
-//! Headings that name the host of what follows: those of `ansible`, `clush -b`, `dshbak`, `pssh`, `salt`, and of people.
+//! Headings that name the host of the following text: those of `ansible`, `clush -b`, `dshbak`, `pssh`, `salt`, and
+//! handwritten ones.
 
 use super::super::text::bare;
 
-/// The host that a line names as the heading of what follows. The lines before and behind it tell, too.
+/// The host that a line names as the heading of the following text. The lines before and behind it matter too.
 pub fn of([before, line, next]: [&str; 3]) -> Option<String> {
     let bare_line = bare(line);
     let host = of_ansible(bare_line)

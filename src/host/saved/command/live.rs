@@ -1,5 +1,5 @@
-//! Which typed commands print the live state of this host, and which end a boot. The output of any other command may be
-//! an old file, or of another machine.
+//! Recognises typed commands that print the live state of this host, and those that end a boot. The output of any other
+//! command may be an old file, or from another machine.
 
 use super::super::text::{bare, is_clock};
 use super::{VIEWERS, base, place};
@@ -7,10 +7,10 @@ use super::{VIEWERS, base, place};
 /// Programs that print the state of the running kernel.
 const LIVE: &[&str] = &["ss", "nstat", "netstat", "uname", "sysctl", "dmesg", "hostname", "hostnamectl"];
 
-/// Programs that print files; those that the kernel makes are live.
+/// Programs that print files; the kernel's own files are live.
 const PRINTERS: &[&str] = &["cat", "head", "tail", "zcat", "xzcat", "bzcat", "grep", "egrep", "fgrep", "zgrep"];
 
-/// Printers of which the first argument is no file.
+/// Printers whose first argument is not a file.
 const WITH_PATTERN: &[&str] = &["grep", "egrep", "fgrep", "zgrep", "sed", "awk", "jq"];
 
 /// Programs that print neither counters nor connections.
@@ -20,7 +20,7 @@ const SILENT: &[&str] = &[
     "esac", "cd",
 ];
 
-/// Filters that print nothing of their own.
+/// Filters that add no output.
 const FILTERS: &[&str] = &["tee", "ts", "column", "expand", "pbcopy", "uniq", "tr", "wc", "rev"];
 
 /// Programs that run a command on several hosts and print a heading before each output.
@@ -28,16 +28,16 @@ const RUNNERS: &[&str] = &["ansible", "clush", "pdsh", "dsh", "salt", "pssh", "p
 
 const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh"];
 
-/// Quoted commands within commands.
+/// The most levels of quoted commands within commands.
 const DEEPEST: usize = 4;
 
-/// What was typed behind a prompt, if the line certainly has one: `$`, `root@db1:~#`, `(venv) me@db1 ~ %`.
+/// The command typed behind a prompt, if the line certainly has one: `$`, `root@db1:~#`, `(venv) me@db1 ~ %`.
 pub fn typed(line: &str) -> Option<&str> {
     behind_prompt(line.trim_start_matches(['>', '|', ' ', '\t'])).or_else(|| behind_prompt(bare(line)))
 }
 
 fn behind_prompt(line: &str) -> Option<&str> {
-    /// Words of a prompt.
+    /// The most words of a prompt.
     const MOST: usize = 6;
     const ENDS: [char; 7] = ['$', '#', '%', '>', '\u{276f}', '\u{279c}', '\u{3bb}'];
     let mut rest = line.trim();
@@ -71,7 +71,7 @@ fn behind_prompt(line: &str) -> Option<&str> {
     None
 }
 
-/// Whether the words behind `#` are a command, and no comment, metric or quoted output.
+/// Whether the words behind `#` are a command, not a comment, metric or quoted output.
 fn is_typed(text: &str) -> bool {
     let mut words = text.split_whitespace();
     let Some(first) = words.next() else { return true };
@@ -93,7 +93,7 @@ fn without_folder(text: &str) -> &str {
     rest
 }
 
-/// Whether a line without a prompt is a command and no sentence.
+/// Whether a line without a prompt is a command, not a sentence.
 pub fn is_bare_call(line: &str) -> bool {
     let line = bare(line);
     let begins = line.starts_with(|c: char| c.is_ascii_lowercase() || c == '$')
@@ -101,9 +101,9 @@ pub fn is_bare_call(line: &str) -> bool {
     begins && !line.ends_with(':') && !line.contains('`')
 }
 
-/// Whether a command line may begin a session on another machine, or nobody knows where.
+/// The target of the session that a command line may begin; none if it stays on this machine.
 pub fn may_lead_away(typed: &str) -> Option<LeadsTo> {
-    /// Commands that change the prompt and lead nowhere.
+    /// Commands that change the prompt, but not the machine.
     const STAYING: &[&str] = &["export", "set", "unset", "source", ".", "alias", "unalias", "stty", "shopt", "history"];
     let calls = calls(typed);
     let is_unknown = |(words, is_filter): &(Vec<String>, bool)| {
@@ -117,12 +117,12 @@ pub fn may_lead_away(typed: &str) -> Option<LeadsTo> {
     }
 }
 
-/// Where a command line may lead.
+/// The possible target of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeadsTo {
-    /// To another machine.
+    /// Another machine.
     Machine,
-    /// Perhaps nowhere.
+    /// Unknown, perhaps this machine.
     Anywhere,
 }
 
@@ -131,18 +131,18 @@ pub fn is_runner(typed: &str) -> bool {
     typed.split_whitespace().map(base).find(|word| *word != "sudo").is_some_and(|word| RUNNERS.contains(&word))
 }
 
-/// What a command prints.
+/// The kind of output a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Printed {
-    /// The state of now.
+    /// The current state.
     Live,
-    /// No counters and no connections.
+    /// Neither counters nor connections.
     Nothing,
     /// Anything.
     Anything,
 }
 
-/// Whether a typed line prints live state and nothing else. `is_written` knows files that live commands have just written.
+/// Whether a typed line prints only live state. `is_written` knows files that live commands have just written.
 pub fn is_live(typed: &str, is_written: &dyn Fn(&str) -> bool) -> bool {
     line(typed, is_written, 0) == Printed::Live
 }
@@ -167,7 +167,7 @@ fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, de
     let Some((first, rest)) = words.split_first() else { return Printed::Nothing };
     let program = base(first);
     let inner = |words: &[String]| line(&words.join(" "), is_written, depth + 1);
-    // One of a folder of somebody's own may print anything.
+    // A program in a user's own folder may print anything.
     if first.contains('/') && !first.starts_with('/') {
         return Printed::Anything;
     }
@@ -189,7 +189,7 @@ fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, de
         return inner(called);
     }
     let has_exec = rest.iter().any(|word| word == "exec");
-    // The place that it enters is told apart elsewhere.
+    // Other code distinguishes the place that it enters.
     if place::ENTER.contains(&program) && (program != "ip" || has_exec) {
         return Printed::Live;
     }
@@ -236,14 +236,14 @@ pub fn prints_old_log(typed: &str) -> bool {
     })
 }
 
-/// `journalctl -b -1`, `journalctl --file=old`, `dmesg -F old`: the arguments that name another log than this boot's.
+/// `journalctl -b -1`, `journalctl --file=old`, `dmesg -F old`: the arguments that name a log of another boot.
 fn reads_old_log(program: &str, arguments: &[String]) -> bool {
     let begins = |options: &[&str]| arguments.iter().any(|word| options.iter().any(|option| word.starts_with(option)));
     let of_boot = arguments.iter().enumerate().find_map(|(at, word)| match word.as_str() {
         "-b" | "--boot" | "-kb" => arguments.get(at + 1).map(String::as_str).filter(|_| at + 1 < arguments.len()),
         word => word.strip_prefix("--boot=").or_else(|| word.strip_prefix("-b")),
     });
-    // A boot is a number or an identity; anything else is the next option.
+    // A boot is a number or an ID; anything else is the next option.
     let is_boot = |word: &str| {
         let number = word.trim_start_matches(['-', '+']);
         number != "0" && number.starts_with(|c: char| c.is_ascii_hexdigit()) && (word.len() < 5 || number.len() >= 32)
@@ -258,7 +258,7 @@ fn reads_old_log(program: &str, arguments: &[String]) -> bool {
     }
 }
 
-/// How many words options take; some take the next word too.
+/// The number of words that options take; some take the next word too.
 fn options(words: &[String], with_word: &[&str]) -> usize {
     let mut at = 0;
     while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
@@ -325,7 +325,7 @@ pub fn calls(line: &str) -> Vec<(Vec<String>, bool)> {
     calls
 }
 
-/// Whether a typed line ends the boot: what was printed before tells nothing of the next one.
+/// Whether a typed line ends the boot: output before it does not describe the next boot.
 pub fn ends_boot(typed: &str) -> bool {
     let is_end = |words: &[String]| {
         let words = without_wrappers(words);

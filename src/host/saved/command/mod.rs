@@ -1,4 +1,4 @@
-//! Command lines that stand before their output: what they ran, where, and what their options leave out.
+//! Command lines before their output: the program, its place, and the output that its options omit.
 
 mod heading;
 mod live;
@@ -18,9 +18,9 @@ pub struct ShellCommand {
     pub program: String,
     /// Its arguments, up to a pipe.
     arguments: Vec<String>,
-    /// Whether its output went through a program that may have left something out.
+    /// Whether its output went through a program that may have omitted something.
     is_filtered: bool,
-    /// Whether it ran `nstat` without `-a`, which prints what was added since the last run.
+    /// Whether it ran `nstat` without `-a`, which prints the increments since the last run.
     pub shows_increments: bool,
     /// The host in the prompt before it: `db1` of `root@db1:~#`.
     pub host: Option<String>,
@@ -34,7 +34,7 @@ pub struct ShellCommand {
     printed: Option<String>,
 }
 
-/// Programs that are read, and some that people run beside them: each ends the output before it.
+/// Programs whose output is read, and some that people run in between: each ends the output before it.
 #[rustfmt::skip]
 const PROGRAMS: &[&str] = &[
     "ss", "nstat", "netstat", "uname", "sysctl", "dmesg", "journalctl", "cat", "grep", "egrep", "zgrep", "hostname",
@@ -42,7 +42,7 @@ const PROGRAMS: &[&str] = &[
     "echo", "sudo", "watch", "ssh", "lscpu", "sar", "zcat", "xzcat", "bzcat",
 ];
 
-/// Programs that print a file, and are words of everyday texts: they need a prompt before them.
+/// Programs that print a file, and whose names are everyday words: they need a prompt before them.
 const VIEWERS: &[&str] = &["less", "more", "zless", "bat", "tac", "nl", "sed", "awk", "jq", "strings", "cut", "sort"];
 
 /// Programs that run another one, perhaps elsewhere.
@@ -52,18 +52,18 @@ const WRAPPERS: &[&str] = &[
     "lxc", "incus", "lxc-attach", "pct", "unshare", "machinectl", "nerdctl", "ctr", "mosh",
 ];
 
-/// Filters that leave nothing out.
+/// Filters that omit nothing.
 const HARMLESS: &[&str] = &["cat", "tee", "ts", "less", "more", "column", "expand", "nl", "pbcopy"];
 
 impl ShellCommand {
     /// The command line in a line of a text, with a prompt before it or without.
     pub fn of_line(line: &str) -> Option<Self> {
-        /// Words of a prompt, and of what runs the command.
+        /// The most words of a prompt and of wrappers.
         const MOST: usize = 12;
         if line.len() > 1000 {
             return None;
         }
-        // Most lines are none, as their first words tell.
+        // Most lines have no command, as their first words show.
         let words: Vec<&str> = line.split_whitespace().take(MOST).collect();
         let first = prompt::length(&words);
         let program = base(words.get(first)?);
@@ -136,13 +136,13 @@ impl ShellCommand {
         let copied = || arguments.iter().find_map(|word| word.strip_prefix("/proc/")?.split_once("/net/"));
         let of_process =
             || copied().filter(|(pid, _)| !["self", "1"].contains(pid)).map(|(pid, _)| format!("/proc/{pid}"));
-        // A wrapper around a program that is not read, a script perhaps, speaks for the same place.
+        // A wrapper around an unknown program, perhaps a script, stays in the same place.
         let is_script = at == 0 && WRAPPERS.contains(&program) && (program != "ip" || rest.contains(&"exec"));
         let wrapped = if is_script { rest } else { &rest[..at] };
         let mut command = Self {
             program: program.to_owned(),
             is_filtered: is_filtered(after) || is_second,
-            // A command that runs elsewhere says nothing of this prompt's host.
+            // A command that runs elsewhere doesn't identify this prompt's host.
             host: prompt::host(before).filter(|_| is_read(program) && !is_elsewhere),
             called: place::host(wrapped),
             place: place::of(wrapped).or_else(of_process),
@@ -170,7 +170,7 @@ impl ShellCommand {
         command
     }
 
-    /// Whether it prints the name of its host and nothing else.
+    /// Whether it prints only the name of its host.
     pub fn prints_host(&self) -> bool {
         let options = || self.arguments.iter().filter(|word| word.starts_with('-'));
         let only = |letters: &str| options().all(|word| word.chars().skip(1).all(|c| letters.contains(c)));
@@ -182,18 +182,18 @@ impl ShellCommand {
         }
     }
 
-    /// Whether it may print the kernel's release and nothing else.
+    /// Whether it may print only the kernel's release.
     pub fn prints_release(&self) -> bool {
         self.program == "uname" || self.arguments.iter().any(|file| file == "/proc/sys/kernel/osrelease")
     }
 
-    /// Whether it prints a log, in which counters and connections are of an earlier time.
+    /// Whether it prints a log, whose counters and connections are from an earlier time.
     pub fn prints_log(&self) -> bool {
         let is_log = |file: &String| !file.starts_with("/proc/") && is_log(file);
         self.program == "journalctl" || self.arguments.iter().any(is_log)
     }
 
-    /// Whether what follows may be a part of an output, whatever program it is of.
+    /// Whether the following text may be part of an output, of any program.
     pub fn shows_a_part(&self) -> bool {
         self.is_filtered
             || ["head", "tail", "grep", "egrep", "zgrep", "sed", "awk", "cut"].contains(&self.program.as_str())
@@ -223,9 +223,9 @@ impl ShellCommand {
         })
     }
 
-    /// What it left out, in words: a part of the connections of `ss` or `netstat`, of the counters of `nstat`.
+    /// The omitted part of its output, as text: connections of `ss` or `netstat`, counters of `nstat`.
     pub fn leaves_out(&self) -> Option<String> {
-        // Options that leave nothing out; an unknown one may.
+        // Options that omit nothing; an unknown one may.
         let (letters, names): (&str, &[&str]) = match self.program.as_str() {
             "ss" => (
                 "tanmpioeHOrZzTuwxdS",
@@ -266,7 +266,7 @@ impl ShellCommand {
         let leaves = match self.program.as_str() {
             _ if self.shows_a_part() => true,
             _ if is_named && !self.arguments.iter().filter(|a| a.starts_with('-')).all(is_harmless) => true,
-            // -F and -N take a file and a namespace; nobody knows which.
+            // -F and -N take a file and a namespace, and nobody knows which.
             "ss" => others || families() || self.has('F', "filter") || self.has('s', "summary"),
             "netstat" => others || families(),
             _ => others,
@@ -338,7 +338,7 @@ fn is_read(program: &str) -> bool {
     READ.contains(&program)
 }
 
-/// Whether the words behind a call leave something out, or are another command.
+/// Whether the words behind a call omit something, or are another command.
 fn is_filtered(after: &str) -> bool {
     if after.contains([';', '&']) {
         return !after.trim_matches([';', '&', ' ', '\'', '"']).is_empty();

@@ -1,4 +1,4 @@
-//! Divides a text at its command lines, shells and headings, and tells of each part where its output is from.
+//! Divides a text at its command lines, shells and headings, and records the origin of each part's output.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::place::{self, Shell};
 use super::replaced::{self, Replacements};
 use super::{ShellCommand, heading, prompt};
 
-/// A piece of a text: the output of one command, if that is known.
+/// A piece of a text: the output of one command, if known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The text.
@@ -17,11 +17,11 @@ pub struct Part<'a> {
     pub command: Option<ShellCommand>,
     /// The network namespace or container it ran in, if that was not the host's own: `netns blue`.
     pub place: Option<String>,
-    /// The host it ran on, as the collector of the text calls it: the target of `ssh`, a heading of `ansible`.
+    /// The host it ran on, in the words of the text's collector: the target of `ssh`, a heading of `ansible`.
     pub called: Option<String>,
-    /// The file that was printed, if nobody knows since when it has this content.
+    /// The printed file, if the age of its content is unknown.
     pub old: Option<String>,
-    /// Why the text may be of another time or machine, whatever is in it.
+    /// The reason to distrust the text's time or machine, regardless of its content.
     pub untrusted: Option<String>,
     /// The command behind it that ended the boot.
     ended_by: Option<String>,
@@ -32,7 +32,7 @@ pub fn ended_boot<'a>(parts: &'a [Part<'_>]) -> Option<&'a str> {
     parts.iter().rev().find_map(|part| part.ended_by.as_deref())
 }
 
-/// Command lines, shells and headings of one text.
+/// The most command lines, shells and headings of one text.
 const MOST: usize = 10_000;
 
 /// The parts of a text, in order.
@@ -63,14 +63,14 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// What a text has said so far of where it is from.
+/// The state of a text's origin up to the current line.
 #[derive(Debug, Default)]
 struct Divider {
-    /// The shells that were begun and not left.
+    /// The open shells.
     shells: Vec<Shell>,
     /// The command of the current part.
     command: Option<ShellCommand>,
-    /// A command line that goes on in the next line.
+    /// A command line that continues on the next line.
     unfinished: String,
     /// Whether the last line left a shell: bash answers a typed `exit` with another one.
     has_left: bool,
@@ -84,13 +84,13 @@ struct Divider {
     ended: Option<String>,
     /// A command that may have begun a session elsewhere.
     session: Option<UnknownSession>,
-    /// What the text has redefined.
+    /// The redefinitions in the text.
     replacements: Replacements,
     /// Whether the current output is not trusted because its program was redefined.
     is_replaced: bool,
 }
 
-/// A session that a command may have begun, until a prompt names the host that it was typed on.
+/// A session that a command may have begun. It lasts until a prompt names the original host.
 #[derive(Debug)]
 struct UnknownSession {
     /// The host in the prompt before the command.
@@ -101,7 +101,7 @@ struct UnknownSession {
 }
 
 impl UnknownSession {
-    /// Whether a prompt with this host is in the session, for all that is known. Two hosts are told apart elsewhere.
+    /// Whether a prompt with this host may be in the session. Other code distinguishes two hosts.
     fn has(&self, host: Option<&str>) -> bool {
         match (self.leads_to, host) {
             (_, None) => true,
@@ -114,7 +114,7 @@ impl UnknownSession {
 impl Divider {
     /// The part that begins behind a line, which stands between two others; none if the line is output.
     fn take(&mut self, [before, line, next]: [&str; 3]) -> Option<Part<'static>> {
-        /// Bytes of a command line.
+        /// The most bytes of a command line.
         const LONGEST: usize = 2000;
         let has_left = std::mem::take(&mut self.has_left);
         let is_file = std::mem::take(&mut self.is_file_next);
@@ -224,7 +224,7 @@ impl Divider {
         heading::of([before, line, next]).map(|host| Part { called: Some(host), ..self.part() })
     }
 
-    /// Whether a line leaves a shell: `exit`, or what ssh says when a connection ends.
+    /// Whether a line leaves a shell: `exit`, or ssh's message at the end of a connection.
     fn leaves(&mut self, typed: &[&str], is_prompted: bool, has_left: bool) -> bool {
         match typed {
             ["exit" | "logout"] | ["exit", _] | ["^D"] => {
@@ -277,7 +277,7 @@ impl Divider {
         }
     }
 
-    /// The part that a command begins.
+    /// The part that begins with a command.
     fn begin(&mut self, command: ShellCommand) -> Part<'static> {
         let (written, printed) = (command.written.clone(), command.printed.clone());
         let is_filtered = command.shows_a_part();
@@ -306,7 +306,7 @@ fn shown(line: &str) -> String {
     line.chars().take(60).collect()
 }
 
-/// A prompt may look like a mark of a quotation: `# ss -tmi`, `> $ ss -tmi`.
+/// A prompt may look like the mark of quoted text: `# ss -tmi`, `> $ ss -tmi`.
 fn of_pasted(marked: &str, line: &str) -> Option<ShellCommand> {
     let bare = || ShellCommand::of_line(bare(line));
     ShellCommand::of_line(marked).or_else(bare).or_else(|| ShellCommand::within(line))

@@ -22,7 +22,7 @@ proptest! {
     }
 }
 
-/// Where the listing `here` in a text is from: its place, its host and its file.
+/// The origin of the listing `here` in a text: its place, its host and its file.
 fn origin(text: &str) -> [Option<String>; 3] {
     let part = parts(text).into_iter().find(|part| part.text.contains("here")).expect("the listing");
     [part.place, part.called, part.old]

@@ -1,15 +1,15 @@
-//! Where a command runs: in another network namespace or container, or on another host.
+//! The place of a command: another network namespace or container, or another host.
 
 use super::{base, is_read, prompt};
 
 /// A shell that a command line begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// One of the same host and namespace: `sudo -i`.
+    /// A shell of the same host and namespace: `sudo -i`.
     Same,
-    /// One of another namespace, perhaps: which one is unknown.
+    /// A shell of a namespace that may be another, unknown one.
     Place(String),
-    /// One of another host.
+    /// A shell of another host.
     Host(String),
 }
 
@@ -23,7 +23,7 @@ pub const ENTER: &[&str] = &[
     "apptainer", "setns", "buildah", "qm", "aws", "gcloud", "az", "cilium", "vzenter", "arch-chroot",
 ];
 
-/// Programs of [`ENTER`] that lead into a virtual machine, which has a kernel of its own, or a device.
+/// Programs of [`ENTER`] that lead into a virtual machine, which has a separate kernel, or a device.
 const MACHINES: &[&str] = &["virsh", "vagrant", "multipass", "limactl", "adb", "minikube", "qm", "aws", "gcloud", "az"];
 
 /// Programs that lead to another machine: serial consoles, terminals, and virtual machines in a terminal.
@@ -53,7 +53,7 @@ const SHELLS: &[&str] = &["sh", "bash", "ash", "dash", "zsh", "ksh", "fish", "bu
 /// Options of ssh(1) that take a word.
 const SSH_WITH_WORD: &str = "BbcDEeFIiJLlmOopQRSWw";
 
-/// Where the words before a program run it: `ip netns exec blue`, `nsenter -t 77 -n`, `docker exec web`.
+/// The place in which the words before a program run it: `ip netns exec blue`, `nsenter -t 77 -n`, `docker exec web`.
 pub fn of(words: &[&str]) -> Option<String> {
     let is_place = |word: &&str| ENTER.contains(&base(word)) && !MACHINES.contains(&base(word));
     let at = words.iter().position(is_place)?;
@@ -72,7 +72,7 @@ pub fn host(words: &[&str]) -> Option<String> {
         return machine.map(|at| words[at..].join(" ").chars().take(64).collect());
     };
     let (target, _) = ssh(&words[at + 1..])?;
-    // `xargs -I HOST ssh HOST nstat -az`: the name stands for several.
+    // `xargs -I HOST ssh HOST nstat -az`: the name represents several hosts.
     let is_repeated = words[..at].iter().any(|word| ["xargs", "parallel"].contains(&base(word)));
     Some(if is_repeated && !target.contains(['$', '{']) { format!("${target}") } else { target })
 }
@@ -82,7 +82,7 @@ pub fn is_ssh(program: &str) -> bool {
     ["ssh", "mosh", "autossh"].contains(&program)
 }
 
-/// Whether a command line may lead to another machine by other means than ssh.
+/// Whether a command line may lead to another machine by means other than ssh.
 pub fn is_console(words: &[String]) -> bool {
     let is_line = |word: &String| word.starts_with("/dev/tty");
     let is_program = |word: &String| {
@@ -100,7 +100,7 @@ pub fn ssh(words: &[&str]) -> Option<(String, usize)> {
         let Some(option) = word.strip_prefix('-') else {
             let host = word.strip_prefix("ssh://").unwrap_or(word);
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            // `db$i`, `{}` of xargs: the name stands for several.
+            // `db$i`, `{}` of xargs: the name represents several hosts.
             let is_variable = host.contains(['$', '{', '`']);
             let host = if is_variable { Some(host.chars().take(64).collect()) } else { prompt::name(host) };
             return Some((host?, at + 1));
@@ -112,7 +112,7 @@ pub fn ssh(words: &[&str]) -> Option<(String, usize)> {
     }
 }
 
-/// The shell that a command line begins, its prompt taken off.
+/// The shell that a command line without its prompt begins.
 pub fn shell(words: &[&str]) -> Option<Shell> {
     let words: Vec<&str> = words.iter().map(|word| word.trim_matches(['\'', '"', '`'])).collect();
     let is_shell = |word: &&str| SHELLS.contains(&base(word));
@@ -134,7 +134,7 @@ pub fn shell(words: &[&str]) -> Option<Shell> {
     }
     let (program, rest) = words[begin..].split_first()?;
     let program = base(program);
-    // Whatever is read is a command and no shell.
+    // A known program is a command, not a shell.
     if rest.iter().any(|word| is_read(base(word))) {
         return None;
     }

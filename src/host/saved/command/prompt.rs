@@ -1,16 +1,16 @@
-//! Prompts: how many words of a line they take, and which host they name.
+//! Prompts: their length in words, and the host that they name.
 
 use super::super::text::is_clock;
 
-/// How many of a line's first words are a prompt, a time before it, or variables before the command: `[root@db1 ~]#`,
-/// `db1:~ #`, `/ #`, `LC_ALL=C`.
+/// The number of a line's first words that are a prompt, a time before it, or variables before the command:
+/// `[root@db1 ~]#`, `db1:~ #`, `/ #`, `LC_ALL=C`.
 pub fn length(words: &[&str]) -> usize {
     let mut at = 0;
     while let Some(word) = words.get(at) {
         let is_end = |word: &&str| ["#", "$", "%", ">"].contains(word);
         let is_folder = word.starts_with(['/', '~']) || named(word).is_some();
         at += match () {
-            // `db1 ~ #`, as Gentoo has it.
+            // `db1 ~ #`, Gentoo's prompt.
             () if at == 0 && words.get(1) == Some(&"~") && words.get(2).is_some_and(is_end) => 3,
             () if is_word(word) => 1,
             () if is_folder && words.get(at + 1).is_some_and(is_end) => 2,
@@ -20,7 +20,7 @@ pub fn length(words: &[&str]) -> usize {
     at
 }
 
-/// Whether a word is one of a prompt, whatever stands beside it.
+/// Whether a word by itself can be part of a prompt.
 pub fn is_word(word: &str) -> bool {
     word.ends_with(['$', '#', '%', '>', '\u{276f}'])
         || word.contains('@')
@@ -53,7 +53,7 @@ pub fn host(words: &[&str]) -> Option<String> {
 
 /// The host of `db1:~`, `db1:/root` or `db1`.
 fn named(word: &str) -> Option<String> {
-    /// What shells call themselves in a prompt: `bash-4.2$`, `sh-5.1#`.
+    /// Shells' default names in a prompt: `bash-4.2$`, `sh-5.1#`.
     const SHELLS: [&str; 7] = ["bash", "-bash", "sh", "zsh", "ksh", "ash", "root"];
     let (host, folder) = word.split_once(':').unwrap_or((word, "~"));
     let is_shell = SHELLS.contains(&host.split_once(['-', '.']).map_or(host, |(begin, _)| begin));

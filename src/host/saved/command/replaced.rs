@@ -1,4 +1,4 @@
-//! Aliases, functions and variables that make a command print something else than the running kernel's state.
+//! Aliases, functions and variables that make a command print something other than the running kernel's state.
 
 use super::{base, live};
 
@@ -8,7 +8,7 @@ const SYSTEM: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local
 /// The most definitions to keep.
 const MOST: usize = 100;
 
-/// What a text has redefined so far, with the lines that did.
+/// The redefinitions in a text so far, with their lines.
 #[derive(Debug, Default)]
 pub struct Replacements {
     found: Vec<Replacement>,
@@ -27,14 +27,14 @@ enum Replaced {
     Alias(String),
     /// A program, by a function or the shell's table of programs.
     Program(String),
-    /// Any program that is not called by its whole path (PATH).
+    /// Any program that is not called by its full path (PATH).
     Search,
     /// Any program, by a variable of this name, or by a mount on /proc.
     All(String),
 }
 
 impl Replacements {
-    /// Takes a command line; gives the line whose definition decides what it prints, if there is one.
+    /// Takes a command line; returns the line whose definition decides its output, if there is one.
     pub fn take(&mut self, typed: &str) -> Option<String> {
         let calls = live::calls(typed);
         let mut only_here = None;
@@ -95,7 +95,7 @@ impl Replacements {
     }
 
     fn keep(&mut self, what: Replaced, line: &str) {
-        // Beyond that, no output is trusted.
+        // Beyond the limit, no output is trusted.
         let what = if self.found.len() < MOST { what } else { Replaced::All("more".to_owned()) };
         if self.found.iter().all(|found| found.what != what) {
             self.found.push(Replacement { what, line: shown(line) });
@@ -109,7 +109,7 @@ pub fn is_definition(line: &str) -> bool {
     line.starts_with("alias ") && line.contains('=') || line.contains('{') && !function(line).is_empty()
 }
 
-/// Whether an alias runs something else than its name with colours.
+/// Whether an alias runs anything but its own name with colours.
 fn hides(name: &str, value: &str) -> bool {
     let mut words = value.split_whitespace();
     words.next() != Some(name) || !words.all(|word| word.starts_with("--color"))
@@ -138,12 +138,13 @@ fn assignment(word: &str) -> Option<(&str, &str)> {
     word.split_once('=').filter(|(name, _)| is_name(name))
 }
 
-/// What a word redefines that sets a variable: `PROC_ROOT=/old` (nstat and ss), `TCPDIAG_FILE=old` (ss), `LD_PRELOAD=x.so`.
+/// The redefinition by a word that sets a variable: `PROC_ROOT=/old` (nstat and ss), `TCPDIAG_FILE=old` (ss),
+/// `LD_PRELOAD=x.so`.
 fn misleading(word: &str) -> Option<Replaced> {
     let (name, value) = assignment(word)?;
     let is_input = name.starts_with("PROC_") || name.starts_with("LD_") || name == "TCPDIAG_FILE";
     let is_usual = |folder: &str| SYSTEM.contains(&folder.trim_end_matches('/'));
-    // What comes behind the old path hides nothing.
+    // Text behind the old path hides nothing.
     let mut before = value.split(':').take_while(|folder| !["$PATH", "${PATH}"].contains(folder));
     match name {
         "PATH" => (!before.all(is_usual)).then_some(Replaced::Search),

@@ -1,4 +1,4 @@
-//! Whether all that was read is of one host since one boot.
+//! Checks that all inputs are of one host and one boot.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub type Conflict<'a> = (&'a FoundIdentity, &'a FoundIdentity);
 
 /// Finds two identities that cannot be of one host. A sosreport or supportconfig may have logs of older boots.
 pub fn conflict(identities: &[FoundIdentity], is_report: bool) -> Option<Conflict<'_>> {
-    /// Different ones that are compared with each other.
+    /// The most different identities to compare.
     const MOST: usize = 64;
     let of_kind = |kind| identities.iter().filter(move |(_, identity)| identity.kind == kind);
     let running = of_kind(IdentityKind::Running).find(|(_, identity)| identity.release.is_some());
@@ -45,12 +45,12 @@ pub fn conflict(identities: &[FoundIdentity], is_report: bool) -> Option<Conflic
     None
 }
 
-/// Whether both can be of one host. A host can be called by another name than its own, where its own was seen under it.
+/// Whether both can be of one host. A host may have an alias if its own name was seen under that alias.
 fn agree(one: &Identity, other: &Identity, aliased: &BTreeSet<&str>) -> bool {
     fn same(a: Option<&String>, b: Option<&String>, agree: impl Fn(&str, &str) -> bool) -> bool {
         a.zip(b).is_none_or(|(a, b)| agree(a, b))
     }
-    // Some programs cut it off.
+    // Some programs truncate it.
     let begins = |a: &str, b: &str| {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let (a, b) = (words(a), words(b));
@@ -60,7 +60,7 @@ fn agree(one: &Identity, other: &Identity, aliased: &BTreeSet<&str>) -> bool {
         let is_called = called.kind == IdentityKind::Called && own.kind != IdentityKind::Called;
         is_called && called.node.as_deref().is_some_and(|name| aliased.contains(name))
     };
-    // An address may be of any host, until this host names itself there.
+    // An address may belong to any host, until this host's own name appears there.
     let is_stranger = |called: &Identity, other: &Identity| {
         let is_called = called.kind == IdentityKind::Called && called.node.as_deref().is_some_and(is_address);
         let is_name = |node: &str| !is_address(node) && !is_nobodys(node);
@@ -87,7 +87,7 @@ fn is_nobodys(name: &str) -> bool {
     name.starts_with("localhost") || name == "(none)" || name == "127.0.0.1"
 }
 
-/// Whether two names can be of one host: `db1` and `db1.example`. An address is no name, and `localhost` is everybody's.
+/// Whether two names can be of one host: `db1` and `db1.example`. An address is not a name, and `localhost` fits any host.
 fn is_same_name(one: &str, other: &str) -> bool {
     let host = |name: &str| {
         let port = name

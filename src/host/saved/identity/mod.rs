@@ -1,4 +1,4 @@
-//! Which host a text is of: `uname -a`, `uname -r`, /proc/version, `Linux version …` of a kernel's log, node_exporter's
+//! The host of a text: `uname -a`, `uname -r`, /proc/version, `Linux version …` of a kernel's log, node_exporter's
 //! `node_uname_info`, and the names in logs, prompts, headings and of `hostname`.
 
 use super::command::{Part, ShellCommand};
@@ -11,7 +11,7 @@ mod names;
 pub use agreement::{FoundIdentity, conflict};
 pub use names::{container, without_prefixes};
 
-/// What a line says of the host.
+/// A line's statement about the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// `uname -r`.
@@ -22,36 +22,36 @@ pub struct Identity {
     pub machine: Option<String>,
     /// `uname -n`.
     pub node: Option<String>,
-    /// Where it was found.
+    /// Its source.
     pub kind: IdentityKind,
-    /// Whether the host named itself, too, where it was called so.
+    /// Whether the host's own name was seen under this name too.
     pub is_alias: bool,
 }
 
-/// Where a text names its host.
+/// The source of a host's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IdentityKind {
-    /// What was running when it was saved.
+    /// The running kernel at the time of saving.
     #[default]
     Running,
-    /// What a log says, which may reach back to earlier boots.
+    /// A log, which may reach back to earlier boots.
     Logged,
     /// A host's name before lines of a log.
     Log,
     /// A host's name in a prompt.
     Prompt,
-    /// What the collector of the text calls the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
+    /// The collector's name for the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
     Called,
 }
 
 /// The longest release (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
 const LONGEST: usize = 64;
 
-/// Different ones of a kind that are kept: two are too many already.
+/// The most identities of a kind to keep: two are too many already.
 const MOST: usize = 4;
 
 impl Identity {
-    /// In words, for an error.
+    /// As text, for an error.
     pub fn words(&self) -> String {
         match (&self.node, &self.release) {
             (Some(node), Some(release)) => format!("{node} with Linux {release}"),
@@ -65,9 +65,9 @@ impl Identity {
     }
 }
 
-/// What a part of a text says of its host, without repetitions.
+/// The identities of the host in a part of a text, without repetitions.
 pub fn of_part(part: &Part<'_>) -> Vec<Identity> {
-    /// Lines that may have a host's name in front; a large log has the same in all of them.
+    /// The most lines to search for a host's name in front; a large log has the same in all of them.
     const MOST_LINES: usize = 1_000_000;
     let mut found: Vec<Identity> = Vec::new();
     let mut keep = |identity: Identity| {
@@ -91,20 +91,20 @@ pub fn of_part(part: &Part<'_>) -> Vec<Identity> {
         line.map(released).into_iter().for_each(&mut keep);
     }
     if part.place.is_some() {
-        // A container has a name of its own, on the kernel of its host.
+        // A container has its own name, on the kernel of its host.
         found.iter_mut().for_each(|identity| identity.node = None);
     }
     found
 }
 
-/// The release of a text that is nothing else.
+/// The release, if the text contains nothing else.
 pub fn alone(text: &str) -> Option<Identity> {
     let mut lines = text.lines().map(bare).filter(|line| !line.is_empty());
     let only = lines.next().filter(|_| lines.next().is_none());
     only.filter(|only| is_release(only)).map(released)
 }
 
-/// The names that a part's surroundings give its host, where it was read: the prompt's, and what it is called.
+/// The names of a part's host from its surroundings: the prompt's, and the collector's.
 pub fn around(part: &Part<'_>, own: &[Identity]) -> Vec<Identity> {
     let prompt = part.command.as_ref().and_then(|command| command.host.as_deref()).filter(|_| part.place.is_none());
     let mut found: Vec<Identity> = prompt.map(|host| named(host, IdentityKind::Prompt)).into_iter().collect();
@@ -115,7 +115,7 @@ pub fn around(part: &Part<'_>, own: &[Identity]) -> Vec<Identity> {
     found
 }
 
-/// The hosts that one name of a heading or loop stands for: `db[1-4]`, `$host` and `{}` are several.
+/// The hosts that one name of a heading or loop represents: `db[1-4]`, `$host` and `{}` are several.
 pub fn called_all(name: &str) -> Vec<Identity> {
     let mut names = vec![name.to_owned()];
     if name.contains(['[', ',']) && !name.starts_with('[') || name.contains(['$', '{', '`']) {
@@ -132,8 +132,8 @@ fn named(node: &str, kind: IdentityKind) -> Identity {
     Identity { node: Some(node.to_owned()), kind, ..Identity::default() }
 }
 
-/// `Linux <node> <release> #<build> … <machine> [processor platform] GNU/Linux`, or `Linux version <release> (…) #…`,
-/// wherever it stands in the line; or node_exporter's metric.
+/// `Linux <node> <release> #<build> … <machine> [processor platform] GNU/Linux`, or
+/// `Linux version <release> (…) #…`, anywhere in the line; or node_exporter's metric.
 fn of_line(line: &str) -> Option<Identity> {
     if let Some(labels) = exporter::uname(line) {
         return Some(labels);
@@ -190,7 +190,7 @@ fn is_year(word: &str) -> bool {
     word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `4.19.57`, `5.4.0-1-amd64`, `6.1-rc2+`: at least two numbers, and no address. Only 2.6's releases have four numbers.
+/// `4.19.57`, `5.4.0-1-amd64`, `6.1-rc2+`: at least two numbers, but not an address. Only 2.6 releases have four numbers.
 fn is_release(text: &str) -> bool {
     let is_usual = |c: char| c.is_ascii_alphanumeric() || "._+~:-".contains(c);
     let host = text.rsplit_once(':').map_or(text, |(host, _)| host);

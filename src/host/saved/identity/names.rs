@@ -1,4 +1,4 @@
-//! Lines that name their host and no kernel: `hostname`, `hostnamectl`, and prefixes of `pdsh` and `clush`.
+//! Lines that name their host without a kernel: `hostname`, `hostnamectl`, and prefixes of `pdsh` and `clush`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,10 +8,10 @@ use super::super::text::bare;
 use super::super::{details, netstat};
 use super::{FoundIdentity, IdentityKind, is_release};
 
-/// The name that a part's own output gives its host: that of `hostname`, `uname -n`, /etc/hostname or `hostnamectl`.
+/// The host's name in a part's own output: that of `hostname`, `uname -n`, /etc/hostname or `hostnamectl`.
 pub fn own(part: &Part<'_>) -> Option<String> {
     let lines = || part.text.lines().map(bare).filter(|line| !line.is_empty());
-    // The static name is not used while there is a transient one.
+    // A transient name overrides the static one.
     let value = |key: &str| {
         let mut values = lines().filter_map(|line| line.strip_prefix(key).map(str::trim));
         values.find(|value| is_name(value) && *value != "n/a").map(str::to_owned)
@@ -21,15 +21,15 @@ pub fn own(part: &Part<'_>) -> Option<String> {
     of_hostnamectl.or_else(|| lines().next().filter(|line| prints_name && is_name(line)).map(str::to_owned))
 }
 
-/// The container that the texts are of, if the host in them has the name that a container gets.
+/// The container of the texts, if their host has the form of a container's name.
 pub fn container(identities: &[FoundIdentity]) -> Option<String> {
     let is_own = |kind| matches!(kind, IdentityKind::Running | IdentityKind::Prompt);
     let mut names = identities.iter().filter(|(_, it)| is_own(it.kind)).filter_map(|(_, it)| it.node.as_deref());
     names.find(|name| is_containers(name)).map(|name| format!("container {name}"))
 }
 
-/// Docker names a host after the first twelve digits of its container, and Kubernetes after the pod: a workload's name, the
-/// hash of its template and five letters, all without vowels.
+/// Docker names a host after the first twelve digits of its container, and Kubernetes after the pod: a workload's name,
+/// the hash of its template and five letters, all without vowels.
 fn is_containers(name: &str) -> bool {
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     let is_of_docker = name.len() == 12 && name.chars().all(is_hex) && name.contains(|c: char| c.is_ascii_digit());
@@ -40,7 +40,7 @@ fn is_containers(name: &str) -> bool {
     is_of_docker || (last.len() == 5 && is_random(last) && is_hash && words.next().is_some())
 }
 
-/// The release that `hostnamectl` shows beside the name.
+/// The release that `hostnamectl` shows along with the name.
 pub fn hostnamectl_release(part: &Part<'_>) -> Option<String> {
     let lines = || part.text.lines().map(bare);
     let release = lines().find_map(|line| line.strip_prefix("Kernel: Linux ")).filter(|release| is_release(release));
@@ -53,7 +53,7 @@ fn is_name(text: &str) -> bool {
 
 /// A text without the hosts' names that `pdsh`, `clush` and `grep` put before each line, and these names.
 pub fn without_prefixes(text: &str) -> (Cow<'_, str>, Vec<String>) {
-    /// Names that are told; two are too many already.
+    /// The most names to return; two are too many already.
     const MOST: usize = 4;
     let mut names = BTreeSet::new();
     for line in text.lines() {
@@ -73,7 +73,7 @@ pub fn without_prefixes(text: &str) -> (Cow<'_, str>, Vec<String>) {
     (Cow::Owned(plain), names.into_iter().map(str::to_owned).collect())
 }
 
-/// `db1: ESTAB 0 0 …`: the name, and what stands behind it.
+/// `db1: ESTAB 0 0 …`: the name, and the text behind it.
 fn prefixed(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.trim_start_matches(['>', ' ', '\t']).split_once(':')?;
     let is_own = name.ends_with("Ext") || ["Kernel", "kernel", "Tcp", "Ip", "Udp", "Icmp"].contains(&name);
@@ -82,7 +82,7 @@ fn prefixed(line: &str) -> Option<(&str, &str)> {
     (is_name(name) && is_host && !is_own && is_apart).then_some((name, rest))
 }
 
-/// Whether a line can only be one of an output that is read.
+/// Whether a line can only belong to a supported output.
 fn is_output(line: &str) -> bool {
     let line = bare(line);
     let words: Vec<&str> = line.split_whitespace().take(7).collect();
