@@ -1,8 +1,8 @@
-//! The witness `config`: whether the code that a bug is in was compiled into the kernel.
+//! The witness `config`: whether the bug's code was compiled into the kernel.
 //!
 //! A dossier names the options that this code needs (`applies-if`). If the kernel's own configuration lacks one, the
-//! kernel does not have the bug, whatever its source has. A configuration that only lies beside an image may belong to
-//! another build, so it is a hint: it can make an answer unknown, but cannot decide it.
+//! kernel does not have the bug, regardless of its source. A configuration that merely lies next to an image may belong
+//! to another build, so it is a hint: it can make an answer unknown, but cannot decide it.
 
 use std::borrow::Cow;
 use std::fs::{self, OpenOptions};
@@ -51,7 +51,8 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
 
-    /// That of a tree, built or not. Like make, this takes an image for up to date if it is newer than its configuration.
+    /// The configuration of a tree, built or not. Like make, this considers an image up to date if it is newer than its
+    /// configuration.
     pub fn of_tree(tree: &Path) -> Option<Self> {
         let path = tree.join(".config");
         let config = read(&path).ok()?;
@@ -69,7 +70,7 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain })
     }
 
-    /// One beside an image: its build tree's, `config-…` beside `vmlinuz-…`, `.config` or `config`.
+    /// A configuration next to an image: its build tree's, `config-…` next to `vmlinuz-…`, `.config` or `config`.
     pub fn beside(image: &Path) -> Option<Self> {
         let folder = image.parent()?;
         if image.ends_with("arch/x86/boot/bzImage") {
@@ -100,7 +101,7 @@ impl<'a> BuildConfig<'a> {
         Some(Self { config: Cow::Owned(config), place, is_certain: false })
     }
 
-    /// What it says of a bug; none if the bug's code may be compiled.
+    /// Its finding for a bug; none if the bug's code may be compiled.
     pub fn weigh(&self, bug: &Bug) -> Option<Finding> {
         let unset = |option: &String| self.config.unset(option.strip_prefix("CONFIG_").unwrap_or(option));
         let surest = bug.applies_if.iter().filter_map(unset).max()?;
@@ -119,7 +120,7 @@ impl<'a> BuildConfig<'a> {
     }
 }
 
-/// What the kernel's configuration says of a bug, if the bug's code was not compiled.
+/// The finding of the kernel's configuration for a bug, if the bug's code was not compiled.
 pub(super) fn look(exhibits: &Exhibits<'_>, bug: &Bug) -> Option<Finding> {
     let embedded = exhibits.binary.as_ref().and_then(|binary| binary.as_ref().ok()?.config());
     match embedded {
@@ -151,7 +152,7 @@ fn read_packed(path: &Path) -> io::Result<KernelConfig> {
 }
 
 fn open(path: &Path) -> io::Result<fs::File> {
-    // Opening a pipe would wait for whoever writes to it.
+    // Opening a pipe would wait for its writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

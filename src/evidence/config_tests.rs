@@ -26,11 +26,11 @@ fn options_not_set_differ_from_those_not_mentioned() {
         (format!("{FULL}CONFIG_SYN_COOKIES=m\n"), None),
         (format!("{FULL}{not_set}"), Some(Strong)),
         (format!("{FULL}CONFIG_SYN_COOKIES=n\n"), Some(Strong)),
-        // What it depends on is not set either, so that nobody mentions it.
+        // Its dependency is not set either, so the option is not mentioned.
         (format!("{FULL}# CONFIG_NET is not set\nCONFIG_HAS_IOMEM=y\n"), Some(Strong)),
         (format!("{FULL}# CONFIG_NET is not set\n"), Some(Weak)),
         (format!("{FULL}CONFIG_NET=y\n"), Some(Weak)),
-        // A fragment, or what `make savedefconfig` writes: whatever it leaves out has its default.
+        // A fragment, or the output of `make savedefconfig`: missing options have their defaults.
         ("CONFIG_NET=y\n".to_owned(), None),
         (format!("CONFIG_NET=y\n{not_set}"), Some(Strong)),
     ] {
@@ -109,7 +109,7 @@ fn what_lies_beside_an_image_is_found_by_its_name_and_is_a_hint() {
     assert_eq!(finding.strength, Strength::Weak);
     assert!(finding.why.contains("config-6.1.0-18-amd64, which may be another build's"), "{}", finding.why);
     assert_eq!(BuildConfig::beside(&folder.path().join("vmlinuz-6.1.0-19-amd64")), None);
-    // Nothing that would wait, and nothing that is no configuration.
+    // A pipe, which would block, is not a configuration.
     nix::unistd::mkfifo(&folder.path().join(".config"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     assert_eq!(BuildConfig::beside(&folder.path().join("vmlinux")), None);
 }

@@ -1,4 +1,4 @@
-//! What can be examined without a boot, and what the witnesses say of it.
+//! The parts of a kernel that can be examined without a boot, and the findings of the witnesses about them.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,7 +16,8 @@ use super::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, PackageKind};
 use crate::matrix::Bug;
 
-/// What can be examined of one kernel without a boot. If something is there but unreadable, its field has the reason.
+/// The parts of one kernel that can be examined without a boot. If a part exists but is unreadable, its field has the
+/// reason.
 #[derive(Default)]
 pub struct Exhibits<'a> {
     /// Its release, from its name or its package. A tree's Makefile does not count, because it does not tell which patches
@@ -34,12 +35,12 @@ pub struct Exhibits<'a> {
     pub binary: Option<Result<Binary, String>>,
 }
 
-/// What the witnesses say of one bug.
+/// The findings of the witnesses about one bug.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     /// A finding for each witness that had something to examine, even if it saw nothing.
     pub findings: Vec<Finding>,
-    /// What git found of each step of the chain.
+    /// Git's result for each step of the chain.
     pub steps: Vec<StepFound>,
     /// Git's warnings for people.
     pub warnings: Vec<String>,
@@ -76,7 +77,7 @@ impl Said {
 }
 
 impl Exhibits<'_> {
-    /// What can be looked at of a kernel that was obtained.
+    /// The parts of an obtained kernel that can be examined.
     pub fn of_kernel(kernel: &Kernel) -> Self {
         let release = release_of_obtained(kernel);
         let source = kernel.origin.tree().and_then(source_folder);
@@ -88,7 +89,7 @@ impl Exhibits<'_> {
         Self { release, changelog, config, revision: None, source, binary: Some(binary) }
     }
 
-    /// The release to upgrade from: its own, or the one that its source or image started from, whatever was added since.
+    /// The release to upgrade from: its own, or the base of its source or image, regardless of later additions.
     pub fn goes_on_from(&self) -> Option<Release> {
         if let Some(Ok(release)) = &self.release {
             return Some(release.clone());
@@ -102,7 +103,7 @@ impl Exhibits<'_> {
         Release::parse(&of_tree().or_else(of_commit).or_else(of_image)?).ok()
     }
 
-    /// What each witness says of a bug that has something to look at, in the order of [`Witness::ALL`].
+    /// The findings about a bug of each witness that has something to examine, in the order of [`Witness::ALL`].
     pub fn look(&self, bug: &Bug) -> Said {
         let mut said = Said::default();
         for witness in Witness::ALL {
@@ -138,8 +139,8 @@ fn vouched(read: Result<Release, NotARelease>, name: &str) -> Result<Release, St
     }
 }
 
-/// Where the source of a tree is: the tree itself, or where the link `source` of a folder leads that kbuild was told to
-/// build into (`make O=`). Such a folder's own Makefile is a stub. None where the link has gone.
+/// The source folder of a tree: the tree itself, or the target of the link `source` in an output folder of kbuild
+/// (`make O=`). The Makefile of an output folder is a stub. None if the link is broken.
 pub fn source_folder(folder: &Path) -> Option<PathBuf> {
     if !is_output_folder(folder) {
         return Some(folder.to_owned());
@@ -150,7 +151,7 @@ pub fn source_folder(folder: &Path) -> Option<PathBuf> {
 /// Whether kbuild was told to build into this folder.
 pub fn is_output_folder(folder: &Path) -> bool {
     let makefile = folder.join("Makefile");
-    // Opening a pipe would wait for whoever writes to it.
+    // Opening a pipe would wait for its writer.
     let is_file = makefile.metadata().is_ok_and(|data| data.is_file());
     let Some(file) = is_file.then(|| File::open(makefile).ok()).flatten() else { return false };
     let mut head = Vec::new();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::matrix::Upstream;
 
-/// What a kernel tree's Makefile calls it: VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION.
+/// A kernel tree's version in its Makefile: VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MakefileVersion {
     /// VERSION: the 4 of 4.19.57.
@@ -19,7 +19,7 @@ pub struct MakefileVersion {
     pub extraversion: String,
 }
 
-/// How much of a Makefile is looked at. The four lines are its first.
+/// The most bytes of a Makefile to read. The four lines are its first.
 const HEAD: usize = 16 * 1024;
 
 impl MakefileVersion {
@@ -37,12 +37,12 @@ impl MakefileVersion {
             version: value("VERSION")?.parse().ok()?,
             patchlevel: value("PATCHLEVEL")?.parse().ok()?,
             sublevel: if sublevel.is_empty() { 0 } else { sublevel.parse().ok()? },
-            // What make would have to work out is no kernel's.
+            // A value that make would have to evaluate does not belong to a kernel.
             extraversion: Some(value("EXTRAVERSION").unwrap_or_default()).filter(|extra| is_plain(extra))?,
         })
     }
 
-    /// Where it stands in the order of kernel.org's releases. None where no such release can be.
+    /// Its place in the order of kernel.org's releases. None if no such release is possible.
     pub(super) fn release(&self) -> Option<Upstream> {
         let text = self.to_string();
         Upstream::prefix(&text).map(|(release, ..)| release)

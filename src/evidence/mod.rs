@@ -1,6 +1,6 @@
-//! Evidence: what one witness says about one kernel and one bug.
+//! Evidence: the findings of one witness about one kernel and one bug.
 //!
-//! Each witness lives in a file of its own and gives [`Finding`]s; what they come to together is the verdict's work.
+//! Each witness has its own file and returns [`Finding`]s; the verdict combines them.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ mod witness;
 
 pub use witness::Witness;
 
-/// How much a finding weighs.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strength {
@@ -28,7 +28,7 @@ pub enum Strength {
     Weak,
     /// Evidence. Two of these that contradict each other are a conflict.
     Strong,
-    /// It was seen to happen: whatever else is said, the kernel is affected.
+    /// It was observed: the kernel is affected, regardless of other findings.
     Decisive,
 }
 
@@ -119,34 +119,34 @@ impl From<StateSet> for Vec<State> {
     }
 }
 
-/// What a finding cannot do, where it is less than its witness's word on the bug.
+/// The limit of a finding that is weaker than its witness's full judgement of the bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
-    /// It is no look at the bug itself: the dossier gives the witness nothing to go by, nothing of this kernel lay before it,
-    /// or it saw something on the side. That it leaves the verdict open keeps no hint from being heard.
+    /// It does not examine the bug itself: the dossier gives the witness no criteria, the witness had no part of this kernel
+    /// to examine, or it noticed something else. If such a finding leaves the verdict open, hints still count.
     Aside,
-    /// It is the release that a file began as. Whoever built the file may have put patches on top, so the release never
-    /// decides; it says what is likely.
+    /// It is the base release of a file. Its builder may have added patches, so the release never decides; it only makes a
+    /// state likely.
     Base,
 }
 
-/// What one witness says about one (kernel, bug).
+/// The finding of one witness about one (kernel, bug).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Who says it.
+    /// The witness.
     pub witness: Witness,
     /// The states that it leaves possible.
     pub states: StateSet,
-    /// How much it weighs.
+    /// The weight.
     pub strength: Strength,
-    /// Why, in one sentence with the figures it stands on.
+    /// The reason, in one sentence with the figures behind it.
     pub why: String,
     /// Whether the cell's profile keeps the bug from showing. The states are the kernel's own all the same: a profile
     /// repairs nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mitigated: bool,
-    /// What it cannot do; none where it is all that its witness says.
+    /// Its limit; none if it is the witness's full judgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
     /// Files in the run's folder that show it, relative to that folder.
@@ -155,18 +155,18 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What a witness says that sees nothing: every state remains, and why that is so.
+    /// A finding without evidence: every state remains, with the reason.
     pub fn unknown(witness: Witness, why: impl Into<String>) -> Self {
         Self::new(witness, StateSet::all(), Strength::Weak, why)
     }
 
-    /// What a witness says that was not asked about the bug, because the dossier gives it nothing to go by or nothing of
-    /// this kernel lies before it.
+    /// A finding of a witness that was not asked about the bug, because the dossier gives it no criteria or because it has no
+    /// part of this kernel to examine.
     pub fn aside(witness: Witness, why: impl Into<String>) -> Self {
         Self { limit: Some(Limit::Aside), ..Self::unknown(witness, why) }
     }
 
-    /// What a witness says.
+    /// A finding.
     pub fn new(witness: Witness, states: StateSet, strength: Strength, why: impl Into<String>) -> Self {
         Self { witness, states, strength, why: why.into(), mitigated: false, limit: None, artefacts: Vec::new() }
     }

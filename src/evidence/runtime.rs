@@ -20,7 +20,7 @@ pub enum Testimony {
     Broken(String),
 }
 
-/// How a job ran.
+/// The run of a job.
 #[derive(Clone, Copy, Debug)]
 pub struct Ran<'a> {
     /// The profile's sysctls: name to value.
@@ -96,7 +96,7 @@ pub fn by_counters(strings: &[TellingString], shows: impl Fn(&str) -> bool) -> O
     (!shown.is_empty()).then_some(Finding { limit: Some(Limit::Aside), ..finding })
 }
 
-/// What the conclusion lacks because of a missing control, in a clause. No control has failed here.
+/// The part of the conclusion that a missing control leaves unproved, in a clause. No control has failed here.
 fn unproved(report: &Report) -> Option<&'static str> {
     let lacks = |role: Role| report.checks.iter().all(|c| c.role != role);
     match report.conclusion {
@@ -245,7 +245,7 @@ mod tests {
         let with = beside_counters(pass(), &strings, &counters(&["TCPWqueueTooBig"]));
         assert!(!with.states.contains(State::NeverHad) && with.states.contains(State::Fixed), "{with:?}");
         assert_eq!(with.why, "resent; the kernel shows TCPWqueueTooBig: the counter came with the break");
-        // Counters don't change what was seen to happen.
+        // Counters don't change the observations.
         let stall = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, "silent");
         assert_eq!(beside_counters(stall.clone(), &strings, &counters(&["TCPWqueueTooBig"])), stall);
         assert_eq!(by_counters(&strings, |_| false), None);

@@ -1,4 +1,4 @@
-//! The one list of all witnesses: what each is about, and how it is asked. CONTRIBUTING.md says how to add one.
+//! The one list of all witnesses, with their subjects and their calls. CONTRIBUTING.md says how to add one.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub enum Witness {
     Runtime,
 }
 
-/// What the verdict must know of a witness.
+/// The properties of a witness that the verdict needs.
 struct Traits {
     name: &'static str,
     subject: WitnessSubject,
@@ -36,14 +36,14 @@ struct Traits {
     clears_by_hint: bool,
 }
 
-/// What a witness looks at.
+/// The subject of a witness.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WitnessSubject {
-    /// What is written of the source, which the builder may have changed.
+    /// Statements about the source, which the builder may have changed.
     Paper,
-    /// The source, of which only a part is compiled.
+    /// The source; only a part of it is compiled.
     Source,
-    /// What was built of it.
+    /// The build's output.
     Build,
 }
 
@@ -65,7 +65,7 @@ impl Witness {
         Traits { name, subject, clears_by_hint }
     }
 
-    /// Adds what it says of a bug, if it has something to look at.
+    /// Adds its findings about a bug, if it has something to examine.
     pub(super) fn look(self, exhibits: &Exhibits<'_>, bug: &Bug, said: &mut Said) {
         match self {
             Self::Version => said.findings.extend(version::look(exhibits, bug)),
@@ -79,17 +79,17 @@ impl Witness {
         }
     }
 
-    /// Whether it can speak before the kernel is booted.
+    /// Whether it needs no boot.
     pub fn needs_no_boot(self) -> bool {
         self != Self::Runtime
     }
 
-    /// Whether it looks at the kernel or its source, and not at what is written of them.
+    /// Whether it examines the kernel or its source, not statements about them.
     pub fn is_of_the_kernel(self) -> bool {
         self.traits().subject != WitnessSubject::Paper
     }
 
-    /// Whether it speaks of source that the kernel's configuration may leave out.
+    /// Whether it examines source that the kernel's configuration may leave out.
     pub fn is_about_source(self) -> bool {
         self.traits().subject != WitnessSubject::Build
     }

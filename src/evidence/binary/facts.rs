@@ -48,11 +48,11 @@ pub(super) struct CodeFacts {
     pub(super) clocks: Vec<Clock>,
     /// Its writes to fields.
     pub(super) writes: Vec<FieldWrite>,
-    /// How it uses each field.
+    /// The uses of each field.
     pub(super) uses: BTreeMap<FieldPlace, Uses>,
 }
 
-/// How a field is used, by the number of instructions.
+/// The uses of a field, in numbers of instructions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
     /// Uses in a sum or difference.

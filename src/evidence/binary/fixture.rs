@@ -139,7 +139,7 @@ fn kallsyms(data: &mut Vec<u8>, layout: SymbolLayout, symbols: &[(u64, String)])
     }
     data.extend(&(symbols.len() as u64).to_le_bytes()[..layout.word]);
     align(data);
-    // Tokens for printable letters stand for themselves, and one more for a whole word.
+    // Each printable letter has a token, and one more token encodes a whole word.
     let texts = |token: u8| match token {
         200 => "filler_".to_owned(),
         token if token.is_ascii_graphic() => char::from(token).to_string(),

@@ -122,7 +122,7 @@ impl Flow<'_> {
                 }
                 return;
             }
-            // These extend the sign or swap bytes in place. A field's place identifies it, whatever its byte order.
+            // These extend the sign or swap bytes in place. A field's place identifies it in any byte order.
             Mnemonic::Cdqe => return,
             Mnemonic::Bswap => value(state, 0).filter(|value| value.field().is_some()),
             Mnemonic::Mov | Mnemonic::Movsxd => value(state, 1),

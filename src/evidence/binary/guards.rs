@@ -1,4 +1,4 @@
-//! Finds guards: comparisons of half a field with another field, and what the function does above the limit.
+//! Finds guards: comparisons of half a field with another field, with the function's action above the limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub(super) struct Guard {
     pub(super) field: i64,
     /// The number that is added to the other field.
     pub(super) plus: i64,
-    /// How the function returns -ENOMEM if the half is greater; none if it doesn't.
+    /// The function's checks before it returns -ENOMEM if the half is greater; none if it doesn't return that.
     pub(super) refusal: Option<GuardRefusal>,
 }
 

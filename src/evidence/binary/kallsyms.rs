@@ -23,7 +23,7 @@ const FEWEST_SYMBOLS: u32 = 500;
 const LONGEST_NAME: usize = 512;
 /// At most one in this many names may be invalid. In other data most are.
 const NAMES_A_STRANGE_ONE: usize = 64;
-/// Stands for an invalid name. No symbol has this name.
+/// A placeholder for an invalid name. No symbol has this name.
 const STRANGE: &[u8] = b"?(strange)";
 /// The names between two markers (scripts/kallsyms.c).
 const NAMES_A_MARKER: usize = 256;
@@ -34,7 +34,7 @@ const MOST_STEPS: usize = 16 << 20;
 /// The most token tables to try.
 const MOST_TABLES: usize = 16;
 
-/// Why there are no symbols.
+/// The reason that there are no symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoSymbols {
     /// There is no token table.

@@ -55,7 +55,7 @@ fn every_nm_type_is_read() {
 #[test]
 fn invalid_name_is_skipped_and_many_reject_the_table() {
     let functions = functions();
-    // A token stands for seven of its letters, so the packed name is short enough.
+    // A token encodes seven of its letters, so the packed name is short enough.
     let long = format!("T{}", "filler_".repeat(LONGEST_NAME / 7 + 1));
     for strange in ["T", "t\u{2}name", long.as_str()] {
         let more = |count: usize| (0..count).map(|_| (fixture::BASE + (1 << 20), strange.to_owned())).collect();

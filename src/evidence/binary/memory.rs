@@ -82,7 +82,7 @@ impl ImageMemory {
         &self.bytes
     }
 
-    /// The bytes from an address to the end of its segment, as far as the file has them.
+    /// The bytes from an address to the end of its segment. The file may have fewer.
     pub(super) fn from(&self, address: u64) -> Option<&[u8]> {
         self.segments.iter().find_map(|segment| {
             let offset = usize::try_from(address.checked_sub(segment.address)?).ok()?;

@@ -140,7 +140,7 @@ impl FunctionReading<'_> {
         forgets.ok_or_else(|| format!("it is unknown whether {by} resets the field at {:#x}", clock.since.1))
     }
 
-    /// Describes what was seen that the patterns ask for. Reads well after the function's name.
+    /// Describes the observations that the patterns ask for. Reads well after the function's name.
     fn describe(&self, cases: &[SignatureCase]) -> String {
         let asked = || cases.iter().flat_map(|case| case.has.iter().chain(&case.lacks));
         let mut parts = Vec::new();

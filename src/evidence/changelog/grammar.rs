@@ -1,7 +1,7 @@
-//! Parses what one item of a changelog says about a step.
+//! Parses the statement of a changelog's item about a step.
 //!
 //! An item counts only if all text around the subject is understood. Tickets, names and marks of trees are ignored, and
-//! a verb says what was done. Any other text leaves the step open.
+//! a verb names the action. Any other text leaves the step open.
 
 use super::items::{ChangelogItem, loose};
 use crate::evidence::git::message::{Abbreviation, MentionKind};
@@ -10,7 +10,7 @@ use crate::evidence::git::subject_forms::{Verb, leading_verb, turns_meaning};
 use crate::evidence::git::trailers::mentions;
 use crate::matrix::Step;
 
-/// What an item says about a step.
+/// An item's statement about a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ItemSays {
     In,
@@ -55,14 +55,14 @@ impl<'s> SoughtStep<'s> {
     }
 }
 
-/// What the item says about the step. None if it does not mention the step, or only in passing.
+/// The item's statement about the step. None if it does not mention the step, or only in passing.
 pub(super) fn of_step(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
     let says = by_subject(item, &sought.subject).or_else(|| by_patch_file(item, sought));
     let says = says.or_else(|| by_commit(item, sought.step));
     says.map(|says| if item.is_turned { ItemSays::Doubtful } else { says })
 }
 
-/// What the item says about a CVE: that it was fixed, or something else.
+/// The item's statement about a CVE: that it was fixed, or something else.
 pub(super) fn of_cve(item: &ChangelogItem, cve: &str) -> Option<ItemSays> {
     let is_whole = |end: usize| !item.even[end..].starts_with(|c: char| c.is_ascii_digit());
     let mut at = item.even.match_indices(cve).map(|(at, _)| at).filter(|at| is_whole(at + cve.len()));
@@ -101,7 +101,7 @@ fn by_subject(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
     all.reduce(|one, other| if one == other { one } else { ItemSays::Doubtful })
 }
 
-/// What the item says about a patch file that `git format-patch` would name after the subject.
+/// The item's statement about a patch file with the name that `git format-patch` would derive from the subject.
 fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
     if !PATCH_ENDS.iter().any(|end| item.loose.contains(end)) {
         return None;
@@ -126,7 +126,7 @@ fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSa
     None
 }
 
-/// What the item claims about the step's commits, in the words of commit messages.
+/// The item's claim about the step's commits, in the words of commit messages.
 fn by_commit(item: &ChangelogItem, step: &Step) -> Option<ItemSays> {
     if !commits(step).any(|commit| item.text.contains(commit.get(..DIGITS).unwrap_or(commit))) {
         return None;
@@ -155,7 +155,7 @@ fn commits(step: &Step) -> impl Iterator<Item = &str> {
     step.commit.iter().chain(backports).map(|commit| commit.as_str())
 }
 
-/// What the words before a subject say. None if they are not understood.
+/// The statement of the words before a subject. None if they are not understood.
 fn lead(before: &str, subject: &str) -> Option<ItemSays> {
     let before = without_marks(before)?.to_ascii_lowercase();
     let own_prefix = subject.split_once(": ").map_or("", |(prefix, _)| prefix);

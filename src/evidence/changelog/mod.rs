@@ -30,7 +30,7 @@ struct ParsedEntry {
     items: Vec<ChangelogItem>,
 }
 
-/// What the whole changelog says about one step.
+/// The statement of the whole changelog about one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct StepMention {
     role: Role,
@@ -51,7 +51,7 @@ impl ParsedChangelog {
         Self { entries: entries.collect() }
     }
 
-    /// What it says about a step, by its subject and commits, or else by its CVEs.
+    /// Its statement about a step, by the step's subject and commits, or else by its CVEs.
     fn find(&self, step: &Step, cves: &[String]) -> Option<StepMention> {
         let sought = SoughtStep::new(step);
         let by_name = self.last_word(step.role, &|item| grammar::of_step(item, &sought));
@@ -64,7 +64,7 @@ impl ParsedChangelog {
         })
     }
 
-    /// What the newest entry that mentions something says about it, and the entry that first said so.
+    /// The statement of the newest entry that mentions the subject of `says_of`, and the first entry with the same statement.
     fn last_word(&self, role: Role, says_of: &dyn Fn(&ChangelogItem) -> Option<ItemSays>) -> Option<StepMention> {
         let mut found: Option<StepMention> = None;
         for entry in self.entries.iter().rev() {
@@ -89,8 +89,8 @@ impl ParsedChangelog {
         found
     }
 
-    /// Whether an entry is of the same line of releases as the newest one. A later line starts with what upstream has,
-    /// so reverts in older lines do not count.
+    /// Whether an entry is of the same line of releases as the newest one. A later line starts from upstream's state, so
+    /// reverts in older lines do not count.
     fn is_of_newest_line(&self, title: &str) -> bool {
         let newest = self.entries.first().and_then(|entry| release(&entry.title));
         newest.is_some_and(|newest| release(title).is_some_and(|own| own.line() == newest.line()))

@@ -33,7 +33,7 @@ pub(super) struct StepSearch<'a> {
 }
 
 impl StepSearch<'_> {
-    /// Whether it is a fix that only words claim: there is no commit that surely is the fix, to compare lines with.
+    /// Whether it is a fix that only words claim: no commit surely is the fix, so there are no lines to compare.
     fn rests_on_words(&self) -> bool {
         let known = self.step.commit.iter().chain(self.step.backports.iter().map(|backport| &backport.commit));
         let has_known = known
@@ -167,7 +167,7 @@ pub(super) struct GitAnswer<'a> {
     pub warnings: Vec<String>,
     /// Whether lines that the fix, or a step before it, removed are back.
     pub is_undone: bool,
-    /// Where the files of each step are, by its place in the chain.
+    /// The paths of each step's files, by its place in the chain.
     pub places: RefCell<HashMap<usize, Rc<StepPlaces>>>,
     /// Files that the repository lacks, as `commit:path`. Without them no answer is strong.
     pub lacking: BTreeSet<String>,
@@ -240,7 +240,7 @@ impl GitAnswer<'_> {
         Ok(first.map(|tag| tag.name.clone()))
     }
 
-    /// Which steps are present, as far as known.
+    /// The presence of each step, with its uncertainty.
     fn chain(&mut self) -> Result<ChainPresence, GitError> {
         let doubtful = self.doubtful_beginnings()?;
         let mut steps = Vec::new();
@@ -293,7 +293,7 @@ impl GitAnswer<'_> {
     }
 }
 
-/// Describes what was found of a step. `is_whole` is false for a truncated history.
+/// Describes the result for a step. `is_whole` is false for a truncated history.
 fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
     let role = step.role;
     if matches!(step.how, How::NotFound) {

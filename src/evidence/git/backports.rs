@@ -56,7 +56,7 @@ pub(super) struct Carriers {
     pub undoing: Vec<(u32, bool)>,
     /// The step's changes to its files, in each known form.
     pub patches: Vec<StepLines>,
-    /// How many of them, at the beginning, are of commits that surely are the step.
+    /// The number of them, from the beginning, that are of commits that surely are the step.
     pub known: usize,
     /// A commit whose patch is the step, anywhere in the repository.
     pub model: Option<Oid>,

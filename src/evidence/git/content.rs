@@ -1,7 +1,7 @@
 //! Compares the files with the history.
 //!
 //! Merges have their own content, and vendors squash, so the files can have a step without its commit, or lack it
-//! despite its commit. Comparing lines proves neither, but it keeps this witness from claiming what it does not see.
+//! despite its commit. Comparing lines proves neither, but it keeps this witness from unfounded claims.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ pub(super) const LARGEST: usize = 4 << 20;
 /// Lines with fewer letters and digits than this are too common to tell anything (`return -EINVAL;` has 13).
 pub(super) const TELLING: usize = 16;
 
-/// How the files of a revision compare with a step's patch.
+/// The similarity between the files of a revision and a step's patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Likeness {
     /// All lines that the step adds are there, and none that it removes.
@@ -164,7 +164,7 @@ pub(super) fn text_at(git: &Objects, tree: Oid, file: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// How many letters and digits a line has.
+/// The number of letters and digits in a line.
 pub(super) fn letters(line: &[u8]) -> usize {
     line.iter().filter(|b| b.is_ascii_alphanumeric()).count()
 }

@@ -13,7 +13,7 @@ const MOST: usize = 16;
 
 /// The paths of a file's copies in a commit's tree: under another name in its folder, or under its own name in a nearby
 /// folder or outside the kernel's own folders. Copies that the commit `upstream` has too are not a vendor's. The commit
-/// `model` shows what the file looked like, because a vendor may leave a stub of it.
+/// `model` shows the file's original content, because a vendor may leave a stub of it.
 pub(super) fn copies(git: &Objects, commit: Oid, file: &str, upstream: Option<Oid>, model: Option<Oid>) -> Vec<String> {
     let id = |tree: Oid| match git.entry(tree, file) {
         TreeEntry::File(id) => Some(id),

@@ -31,7 +31,7 @@ impl Bits {
 
 /// Marks a commit whose parents are in `many`.
 const MANY: u32 = 1 << 31;
-/// Stands for no parent.
+/// The number for a missing parent.
 const NONE: u32 = u32::MAX;
 
 /// The parents of all commits.

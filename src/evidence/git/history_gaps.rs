@@ -1,4 +1,4 @@
-//! Decides what "not found" is worth.
+//! Decides whether "not found" proves absence.
 //!
 //! A history doesn't show what its first commit already had: a vendor's import of 4.19.57 has the break without its
 //! commit. The Makefile there names the base release, not the later patches. So a beginning (a root, or a truncation by
@@ -201,7 +201,7 @@ fn is_jump(older: &MakefileVersion, newer: &MakefileVersion) -> bool {
     !is_next && !opens_a_line
 }
 
-/// How to fetch the tag of a beginning whose subject says that it is a release.
+/// The advice to fetch the tag of a beginning whose subject says that it is a release.
 fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersion) -> Option<String> {
     let release = version.release()?;
     let is_tagged = history.is_release(number);
@@ -215,7 +215,7 @@ fn missing_tag(history: &History, oid: Oid, number: u32, version: &MakefileVersi
     })
 }
 
-/// How to fetch the history before a shallow clone's end.
+/// The advice to fetch the history before a shallow clone's end.
 fn unshallow(history: &History, oid: Oid) -> Option<String> {
     let path = history.repository.path().display();
     let is_end = history.repository.overlay().shallow.contains(&oid);
@@ -271,7 +271,7 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
 pub(super) fn is_expected(version: &MakefileVersion, bug: &Bug, step: &Step) -> bool {
     let (Some(releases), Some(release)) = (&bug.releases, version.release()) else { return false };
     let has = |spans: Option<&Spans<Upstream>>| spans.and_then(|spans| spans.is_in(|at| release >= *at)) == Some(true);
-    // With several breaks, the releases are those of the first, whichever that was.
+    // With several breaks, the releases are those of the first one, which is unknown.
     if step.role == Role::Break && bug.chain.iter().filter(|other| other.role == Role::Break).count() > 1 {
         return false;
     }

@@ -1,4 +1,4 @@
-//! Tests what a missing step is worth.
+//! Tests whether a missing step proves absence.
 
 use super::fixture::*;
 use crate::evidence::StateSet;

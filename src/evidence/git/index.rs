@@ -28,7 +28,7 @@ use super::walk::walk;
 
 /// The file extension of indexes.
 pub(super) const EXTENSION: &str = "index";
-/// How long another process may hold the lock. Reading Linux's whole history takes less.
+/// The longest time that another process may hold the lock. Reading Linux's whole history takes less.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// The progress of indexing.
@@ -345,7 +345,7 @@ fn tags(repository: &Repository, tips: &[Tip], store: &IndexFile) -> Result<Vec<
         let Some(name) = tip.name.strip_prefix("refs/tags/") else { continue };
         let number = match store.number(tip.target)? {
             Some(number) => Some(number),
-            // An annotated tag whose ref does not say what it peels to.
+            // An annotated tag whose ref lacks the peeled commit.
             None => match repository.git().raw().find_object(tip.target, None).and_then(|tag| tag.peel_to_commit()) {
                 Ok(commit) => store.number(commit.id())?,
                 Err(_) => None,

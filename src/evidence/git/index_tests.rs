@@ -40,7 +40,7 @@ fn update_reads_only_new_commits() {
     let testimony = fixture.ask(&bug, "stable");
     assert_eq!(testimony.finding.states.only(), Some(State::Affected));
     assert_eq!(testimony.steps[0].first_tag.as_deref(), Some("v4.19.1"));
-    // A deleted tag is forgotten. Commits that are no longer referenced are ancestors of nothing.
+    // A deleted tag is forgotten. Commits that are no longer referenced are no longer anybody's ancestors.
     fixture.git.find_reference("refs/tags/v4.19.1").unwrap().delete().unwrap();
     assert_eq!(written(&fixture), Some(0));
     assert_eq!(fixture.ask(&bug, "stable").steps[0].first_tag, None);

@@ -19,11 +19,11 @@ const WHOLE: (usize, usize) = (4, 5);
 /// The effect of a commit on the lines of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineEffect {
-    /// It adds what the step adds and removes what the step removes, except a few lines.
+    /// It adds the step's added lines and removes its removed lines, except a few.
     PutsIn,
     /// It does so with some of the lines.
     PutsSomeIn,
-    /// It removes what the step adds and adds what the step removes, except a few lines.
+    /// It removes the step's added lines and adds its removed lines, except a few.
     TakesOut,
     /// It does so with some of the lines.
     TakesSomeOut,

@@ -71,7 +71,7 @@ impl Abbreviation {
         hex.starts_with("ffff") || hex.starts_with("0000") || is_decimal && (is_date || hex.len() < 8)
     }
 
-    /// The lowest and highest full name that it may stand for.
+    /// The lowest and highest full name that match it.
     pub fn range(self) -> ([u8; 20], [u8; 20]) {
         let mut highest = self.bytes;
         for at in usize::from(self.digits)..40 {
@@ -98,7 +98,7 @@ impl Abbreviation {
     }
 }
 
-/// How a message names another commit.
+/// The way in which a message names another commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(in crate::evidence) enum MentionKind {

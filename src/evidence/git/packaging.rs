@@ -224,7 +224,7 @@ pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     if let Some(patch) = lying().find(|patch| patch.changes(&step.files)) {
         return Some(format!("{} changes files of the {} and may be applied", patch.file, step.role));
     }
-    // A vendor's whole diff in one file does not say what it carries.
+    // A vendor's whole diff in one file does not list its contents.
     let is_squashed = |patch: &&QuiltPatch| {
         let says_so = patch.mentions.iter().any(|(kind, ..)| *kind == MentionKind::Carries);
         patch.is_applied && !says_so && patch.changes(&step.files) && (patch.subject.is_empty() || patch.is_large)

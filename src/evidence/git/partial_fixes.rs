@@ -21,7 +21,7 @@ use crate::words::Role;
 
 type LineSet = HashSet<Vec<u8>>;
 
-/// What the files leave of a fix.
+/// The state of a fix in the files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FixInFiles {
     /// Nothing contradicts it.
@@ -79,7 +79,7 @@ pub(super) fn erosion(
             |line: &&Vec<u8>| !here.contains(*line) && released.as_ref().is_none_or(|lines| lines.contains(*line));
         weaker = weaker.or_else(|| added.iter().find(is_gone).cloned());
         if is_claim {
-            // The lines of the half fix, half of which the fix keeps.
+            // The lines of the half fix. The fix keeps half of them.
             let half = earlier.iter().filter(|(role, _)| *role == Role::HalfFix).flat_map(|(_, lines)| lines);
             partly |= half.clone().any(|line| after.contains(line)) && half.clone().any(|line| removed.contains(line));
             if let Some([adds, removes]) = model.and_then(|model| changed_lines(git, model, file)) {

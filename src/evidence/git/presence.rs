@@ -43,8 +43,8 @@ impl GitAnswer<'_> {
             Some(standing) => {
                 let hint = (standing.must != standing.may).then_some(standing.likely);
                 self.doubted(standing, role)?;
-                // If an unclear commit may have removed the step, or the only one with it has none of its lines, there
-                // is no hint.
+                // There is no hint if an unclear commit may have removed the step, or if the only commit with the step has none
+                // of its lines.
                 let hint = hint.filter(|_| standing.doubted_by.is_none());
                 let hint = hint.filter(|_| !self.is_contradicted(one, standing));
                 Presence { may: standing.may, must: standing.must, hint }
@@ -195,7 +195,7 @@ impl GitAnswer<'_> {
         Ok(None)
     }
 
-    /// What the files leave of a fix that the history has, or seems to have.
+    /// Weakens the presence of a fix that the history has, or seems to have, by the state of the files.
     fn eroded(&mut self, one: &StepSearch, carrier: &Carrier, presence: Presence) -> Result<Presence, GitError> {
         let places = self.places(one)?;
         Ok(match erosion(self.history, one, carrier, self.found, &places)? {
@@ -217,7 +217,7 @@ impl GitAnswer<'_> {
         })
     }
 
-    /// Decides what it is worth that a step was not found.
+    /// Decides the presence of a step that was not found.
     fn absence(&mut self, one: &StepSearch, doubtful: &[Beginning]) -> Result<Presence, GitError> {
         let role = one.step.role;
         let mut doubts = Vec::new();

@@ -47,7 +47,7 @@ pub(super) struct QuiltPatch {
 }
 
 impl QuiltPatch {
-    /// How its head names other commits.
+    /// The ways in which its head names other commits.
     pub fn kinds(&self) -> impl Iterator<Item = MentionKind> {
         self.mentions.iter().map(|(kind, ..)| *kind)
     }
@@ -58,7 +58,7 @@ impl QuiltPatch {
         !self.enclosed.is_empty() && added.any(|(line, _)| self.enclosed.iter().any(|own| own == line))
     }
 
-    /// The lines that it adds, as far as they tell something.
+    /// The telling lines that it adds.
     pub fn added(&self) -> Vec<u8> {
         let added = self.lines.iter().filter(|(_, added)| *added);
         added.flat_map(|(line, _)| [line.as_slice(), b"\n"].concat()).collect()

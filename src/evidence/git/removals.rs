@@ -66,7 +66,7 @@ pub(super) fn taken_out_by(
             }
         }
         match lost {
-            // That side had already lost it.
+            // This parent had already lost it.
             Some(parent) => at = parent,
             None => break,
         }

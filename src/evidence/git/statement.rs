@@ -70,7 +70,7 @@ impl Statement {
         self.words.get_or_init(|| words(&self.text))
     }
 
-    /// Whether it stands in brackets.
+    /// Whether it begins with a bracket.
     pub fn is_bracketed(&self) -> bool {
         self.text.starts_with(['[', '('])
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::evidence::{StateSet, Strength};
 use crate::words::{Role, State};
 
-/// Whether a kernel has a step, as far as known.
+/// The presence of a step in a kernel, with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evidence) struct Presence {
     /// Whether it may be in.

@@ -45,7 +45,7 @@ const MARKS: [&str; 30] = [
 const LONGEST_SUBJECT: usize = 1_000;
 /// The deepest nesting of reverts to parse in a subject.
 const DEEPEST: usize = 16;
-/// What people put around a subject.
+/// The marks that people put around a subject.
 const QUOTATION_MARKS: [char; 7] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
 
 /// A subject without the marks that trees put before it, and without doubled spaces.

@@ -168,7 +168,7 @@ impl Table {
     }
 }
 
-/// How many records of a sorted block have at least this key.
+/// The number of records of a sorted block with at least this key.
 fn count_from(block: &[u8], size: usize, low: u64) -> usize {
     let count = block.len() / size;
     let (mut from, mut to) = (0, count);

@@ -28,7 +28,7 @@ pub struct StepFound {
     pub role: Role,
     /// The commit that carries it in the history of the revision; none if there is none, or if it is a patch file.
     pub commit: Option<CommitId>,
-    /// How it was recognised, or why it was not found.
+    /// The way it was recognised, or the reason that it was not found.
     pub how: How,
     /// The strength of the evidence.
     pub strength: Strength,
@@ -38,7 +38,7 @@ pub struct StepFound {
     pub reverted_by: Option<String>,
 }
 
-/// How a step was recognised.
+/// The way in which a step was recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum How {

@@ -1,4 +1,4 @@
-//! Finds what a message claims about the commits that it names: that it carries, reverts or fixes them.
+//! Finds the claims of a message about the commits that it names: that it carries, reverts or fixes them.
 //!
 //! A claim is a separate statement: a trailer (`Git-commit: X`), brackets (`[ Upstream commit X ]`), or a sentence of
 //! only the words for backports and reverts (`This is commit X back-ported to 4.19`). A sentence with other words
@@ -9,7 +9,7 @@ use super::statement::{Statement, StatementWord, begins_with_name, statements};
 use super::subject::{is_same, plain_subject};
 use super::subject_forms::{doubted_commits, is_left_out, reverted_subjects, speaks_of_undoing};
 
-/// How far below `mainline inclusion` the commit may be, in lines. openEuler and its relatives use this form.
+/// The most lines between `mainline inclusion` and the commit. openEuler and its relatives use this form.
 const INCLUSION: usize = 8;
 /// Words allowed in a statement of a revert.
 const REVERTING: &str = "this is a an the that it patch commit commits change changes changeset changesets revert reverts \
@@ -27,7 +27,7 @@ const CARRYING: &str = "this is a an the of from in to as by with for at on it w
     applied adapted taken merged merge present found imported equivalent corresponding corresponds original originally \
     rebased forward status origin modified minor conflicts context adjusted trivial manually cleanly clean following all \
     one single two three four squashed combined combination series together into reference ref com";
-/// Words of which a statement of a backport needs one.
+/// Words; a statement of a backport needs at least one of them.
 const MARKERS: &str = "upstream mainline linus torvalds cherry cherrypick cherrypicked cherrypicks picked backport \
     backported backports backporting ported port ports porting original originally adapted stable origin vanilla applied";
 /// Words that show that a sentence is about another commit.
@@ -315,7 +315,7 @@ impl<'a> MessageReader<'_, 'a> {
     }
 }
 
-/// Whether a sentence begins like one about what a commit is, not about where or when something happened.
+/// Whether a sentence begins like one about a commit's content, not about the place or time of an event.
 fn begins_well(before: &[StatementWord]) -> bool {
     before.first().is_none_or(|word| !is_in("in at by with for to on as from it its was has been and of", &word.text))
 }

@@ -15,7 +15,7 @@ use super::{GitError, IndexProgress};
 
 /// The repository is reopened after this many objects, because libgit2 caches up to 256 MiB.
 const REOPEN: usize = 32 * 1024;
-/// How often progress is reported, in commits.
+/// The number of commits between two progress reports.
 const TOLD: usize = 8 * 1024;
 
 /// The facts of one commit, except its parents.

@@ -348,7 +348,7 @@ fn is_error(value: &CNode) -> bool {
     }
 }
 
-/// How a call may bypass the code after `node`: by a jump or a successful return.
+/// The way in which a call may bypass the code after `node`: a jump or a successful return.
 fn way_round(node: &CNode) -> Option<Doubt> {
     let leaves = node.walk().find(|node| match node.parts.as_slice() {
         _ if node.is(word::GOTO) => true,

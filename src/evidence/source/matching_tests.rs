@@ -23,7 +23,7 @@ fn hits(pattern: &str, code: &str) -> (usize, usize) {
 #[test]
 fn patterns_match_only_what_they_say() {
     for (pattern, code, expected) in [
-        // A name always stands for the same text.
+        // A name matches the same text each time.
         ("$A + $A", "x = a->b + a -> b;", (1, 1)),
         ("$A + $A", "x = a + b;", (0, 0)),
         ("f($A, $...)", "f(a); f(a, b, c); f(); g(a);", (2, 2)),
@@ -36,7 +36,7 @@ fn patterns_match_only_what_they_say() {
         ("a - b", "x = b - a;", (0, 0)),
         ("f($ONE_OF(A, 7))", "f(A); f(3 + 4); f(B); f(0); f(A, 7);", (2, 2)),
         ("!$ONE_OF(f($...), g())", "long n = g(); if (!n) h(); if (!f(1)) h(); if (!h()) h();", (2, 2)),
-        // Locals stand for their value if they have only one.
+        // Locals are replaced by their value if they have only one.
         ("$A > s->b + 1", "long n = s->b + 1; if (x > n) ;", (1, 1)),
         ("$A > s->b + 1", "long n; n = s->b; n++; if (x > n) ;", (0, 0)),
         ("$A > s->b", "long n = s->b; n += 2; if (x > n) ;", (0, 0)),

@@ -21,8 +21,8 @@ struct LyingPatch {
     is_named: bool,
 }
 
-/// Why these files may differ from the built ones: a patch that is not applied, or may not be. None if there is no such
-/// patch.
+/// The reason that these files may differ from the built ones: a patch that is not applied, or may not be. None if there
+/// is no such patch.
 pub(super) fn unapplied(files: &(impl SourceFiles + ?Sized), changed: &[&str]) -> Option<String> {
     let text = |path: &str| -> io::Result<Option<String>> {
         Ok(files.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -101,7 +101,7 @@ fn lying(
     Ok(found)
 }
 
-/// How many folders to strip from a patch's paths, by the options after its name in a series: `-p2`, `-p 2`, `-pab`.
+/// The number of folders to strip from a patch's paths, by the options after its name in a series: `-p2`, `-p 2`, `-pab`.
 /// None if another option may change the result (`-R`).
 pub(in crate::evidence) fn level<'w>(mut options: impl Iterator<Item = &'w str>) -> Option<usize> {
     let mut level = 1;

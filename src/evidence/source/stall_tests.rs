@@ -161,7 +161,7 @@ fn macro_that_the_file_defines_may_mean_anything() {
         (define("#define check(sk) if (big(sk)) return -ENOMEM", "check(sk);"), "unknown"),
         (define("# define\tskb_unclone(a, b) big(a)", ""), "unknown"),
         (define("#define SKB_TRUESIZE(X) 0", FIX), "unknown"),
-        // A visible limit decides whatever a macro does in addition.
+        // A visible limit decides, regardless of a macro's additions.
         (define("#define check(sk) trace(sk)", &format!("{affected}\ncheck(sk);")), "affected"),
         // The file's macros that the function doesn't use, and well-known macros.
         (define("#define other(sk) return 0\n#define check_2 1", "check(sk);"), "never-had"),

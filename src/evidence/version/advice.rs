@@ -7,7 +7,7 @@ use super::{StateSet, distribution, held, known, line, names, needs_mend, states
 use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Upstream};
 use crate::words::{Role, State};
 
-/// What to do about a kernel.
+/// The advice about a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpgradeAdvice {
     /// The first good release to move to.
@@ -23,7 +23,7 @@ pub enum UpgradeAdvice {
         /// The release or package version.
         release: String,
     },
-    /// What would settle an unknown kernel: which name, file or option to give, in one sentence.
+    /// The missing evidence about an unknown kernel: the name, file or option to give, in one sentence.
     Settle(String),
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for UpgradeAdvice {
 }
 
 /// The first good release for a kernel that is affected, half-fixed or fixed with a defect by its name. If the name
-/// doesn't decide, what would settle it. Nothing for a good kernel, or if no release is good.
+/// doesn't decide, the missing evidence. Nothing for a good kernel, or if no release is good.
 pub fn first_good(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let (Some(releases), Ok(steps)) = (&bug.releases, held(bug, release)) else {
         return Some(UpgradeAdvice::Settle(settle(release)));
@@ -66,7 +66,7 @@ pub fn first_good(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     }
 }
 
-/// The first good release for an affected kernel, whatever its name says, if one is known.
+/// The first good release for an affected kernel, regardless of its name, if one is known.
 pub fn upgrade(bug: &Bug, release: &Release) -> Option<UpgradeAdvice> {
     let releases = bug.releases.as_ref()?;
     if let Ok(steps) = held(bug, release)
@@ -144,7 +144,7 @@ fn of_distribution(bug: &Bug, releases: &Releases, release: &Release, mend: bool
     Some(UpgradeAdvice::Move { release, own_line: false })
 }
 
-/// What would settle an unknown kernel.
+/// The missing evidence about an unknown kernel.
 fn settle(release: &Release) -> String {
     let code = "give its image (/boot/vmlinuz-…) or package file to judge its code, or boot it (--boot)";
     match (release.vendor, &release.package) {

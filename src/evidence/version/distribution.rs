@@ -93,7 +93,7 @@ fn of_entry(releases: &Releases, entry: Option<&DistributionLine>, release: &Rel
     let is_out = releases.stable.iter().any(|line| {
         line.line == release.base.line() && line.steps.get(&role).is_some_and(|spans| spans.was_taken_out())
     });
-    // What kernel.org took out of the line, those who follow it took out too.
+    // A step that kernel.org removed from the line was removed from its derivatives too.
     if by_ancestry.has == Some(true) && (releases.descendants || always) && !is_out {
         let says =
             if always { by_ancestry.says } else { format!("{} and so in what starts from {start}", by_ancestry.says) };

@@ -170,8 +170,8 @@ fn is_main_flavour(flavour: &str) -> bool {
 }
 
 /// The vendor of an ABI number (`58`) or upload number (`58.64`), if it can be Ubuntu's. The main kernel has at least
-/// as many uploads as ABI numbers, and numbers for clouds and boards begin at 1000. Daily mainline builds have 99x,
-/// whatever their source.
+/// as many uploads as ABI numbers, and numbers for clouds and boards begin at 1000. Daily mainline builds of any source
+/// have 99x.
 pub(super) fn ubuntu_number(number: &str) -> Option<Vendor> {
     let (abi, upload) = number.split_once('.').map_or((number, None), |(abi, upload)| (abi, Some(upload)));
     let abi: u32 = abi.parse().ok()?;

@@ -172,7 +172,7 @@ fn trees_beyond_a_release_leave_the_rest_open() {
             ("5.2.0-rc5+", ALL),
             ("5.2.0-rc4+", ALL),
             ("5.2.0+", HALF_OR_GOOD),
-            // A name does not tell what the commits after a tag are, or the uncommitted changes.
+            // A name does not describe the commits after a tag, or the uncommitted changes.
             ("4.19.57-00012-gdeadbeef", HALF_OR_GOOD),
             ("v4.19.61-3-gdeadbeef", HALF_OR_GOOD),
             ("4.19.51-3-gdeadbeef", ALL),
@@ -398,7 +398,7 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("4.18.0-21-generic", NEVER),
             ("4.18.0-22-generic", BROKEN),
             ("4.18.0-22-snapdragon", BROKEN),
-            // Of the main source package, under a flavour that has another one too.
+            // From the main source package, with a flavour that has another package too.
             ("4.15.0-58-snapdragon", HALF),
             ("4.15.0-1056-snapdragon", BROKEN),
             ("4.15.0-58-aws", ALL),
@@ -446,7 +446,7 @@ fn distribution_kernels_are_judged_by_their_entries() {
             ("3.16.68-2", BROKEN),
             ("3.16.70-1", HALF),
             ("3.16.74-1", &[Affected, HalfFixed, Fixed, FixedWithDefect]),
-            // Others may number builds like this, so only what the base has is certain.
+            // Others may number builds like this, so only the base's steps are certain.
             ("4.9.177-31", ALL),
             ("4.9.156-14", ALL),
             ("4.9.156-4", ALL),
@@ -536,7 +536,7 @@ fn whole_release_vendors_have_what_their_base_has() {
     check(
         STALL,
         &[
-            // The vendor may have added what the base lacks, even the break.
+            // The vendor may have added steps that the base lacks, even the break.
             ("4.14.124-111.109.amzn2.x86_64", ALL),
             ("4.19.50-v7+", ALL),
             ("4.19.57-linuxkit", HALF_OR_GOOD),

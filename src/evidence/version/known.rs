@@ -56,7 +56,7 @@ pub(super) fn is_ahead(line: ReleaseLine) -> Option<String> {
     (newest.0 < version || newest.1 < minor).then(|| format!("{}.{}", newest.0, newest.1))
 }
 
-/// Whether a release exists, as far as known.
+/// Whether a release exists, by the known ones.
 pub(super) fn exists(release: Upstream) -> bool {
     no_line(release.line()).is_none() && no_release(release).is_none()
 }

@@ -47,7 +47,7 @@ pub(super) fn weigh(bug: &Bug, line: ReleaseLine) -> Result<(StateSet, String), 
     Ok((states, told.collect::<Vec<_>>().join("; ")))
 }
 
-/// What would settle it: the exact release. Also names the first release from which on the line is good.
+/// The missing evidence: the exact release. Also names the first release from which on the line is good.
 pub(super) fn settle(bug: &Bug, line: ReleaseLine) -> UpgradeAdvice {
     let good = spans(bug, line).ok().and_then(|(spans, _)| {
         let bad = spans.iter().rposition(|span| span.states.iter().any(State::is_affected));

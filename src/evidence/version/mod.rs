@@ -74,7 +74,7 @@ pub fn weigh(bug: &Bug, release: &Release) -> Finding {
     Finding::new(Witness::Version, states, Strength::Weak, why)
 }
 
-/// Which steps the kernel has, or why that is unknown.
+/// The steps that the kernel has, or the reason that they are unknown.
 fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     if let Some(why) = known::objection(release) {
         return Err(why);

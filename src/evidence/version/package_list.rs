@@ -42,7 +42,7 @@ fn is_version(word: &str) -> bool {
 /// The note on a package that is listed but not installed.
 pub(super) const NOT_INSTALLED: &str = "which is not installed";
 
-/// What a list says about a package in addition to its name and version.
+/// The fields of a list's entry in addition to the package's name and version.
 #[derive(Default)]
 struct Status<'a> {
     /// The installed version, if the listed one is an upgrade.

@@ -20,7 +20,7 @@ pub struct Release {
     pub(super) is_line: bool,
 }
 
-/// Who made a kernel.
+/// The maker of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
     /// kernel.org, or a local build of its source.
@@ -47,7 +47,7 @@ pub enum Vendor {
     Unnamed,
 }
 
-/// How a tree differs from the release that it is named after.
+/// The difference between a tree and the release that it is named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
     /// It is exactly the release.

@@ -46,7 +46,7 @@ pub(super) fn held(releases: &Releases, release: Upstream, role: Role) -> StepHe
     if let Some(entry) = releases.stable.iter().find(|entry| entry.line == line) {
         return listed(releases, entry, release, born);
     }
-    // A line that starts from a release with the step has it, whatever else the dossier says of older lines.
+    // A line that starts from a release with the step has it, regardless of the dossier's data about older lines.
     if born.has == Some(true) && releases.mainline.contains_key(&role) {
         return born;
     }
