@@ -1,4 +1,4 @@
-//! The document about a host: what was read, what it means, and what the witnesses say about its kernel.
+//! The document about a host: the reading, its meaning, and the witnesses' findings about its kernel.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -10,7 +10,7 @@ use crate::words::BugId;
 /// The version of the JSON document's shape.
 pub const HOST_SCHEMA_VERSION: u32 = 1;
 
-/// What `backproof host --format json` prints; docs/host.md explains its fields.
+/// The output of `backproof host --format json`; docs/host.md explains its fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostDocument {
     /// [`HOST_SCHEMA_VERSION`] of the writer.
@@ -19,11 +19,11 @@ pub struct HostDocument {
     pub host: HostFacts,
     /// Its network namespaces.
     pub namespaces: Vec<Namespace>,
-    /// What is known of each bug.
+    /// The results for each bug.
     pub bugs: Vec<HostBug>,
 }
 
-/// What is known of one bug on a host.
+/// The results for one bug on a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostBug {
     /// The bug.
@@ -32,7 +32,7 @@ pub struct HostBug {
     pub bitten: Option<BittenAnswer>,
     /// The evidence for it.
     pub evidence: Vec<String>,
-    /// What frees stuck connections, or prevents them.
+    /// Remedies: they free or prevent stuck connections.
     pub remedies: Vec<String>,
     /// The judgement of the kernel; null fields if no witness was asked.
     #[serde(flatten, serialize_with = "judgement_or_nulls")]
@@ -48,7 +48,7 @@ pub struct HostBug {
 pub type NotProbed = [(BugId, String)];
 
 impl HostDocument {
-    /// Combines the reading, its meaning, and what the witnesses say about the kernel.
+    /// Combines the reading, its meaning, and the witnesses' findings about the kernel.
     pub fn new(
         reading: HostReading,
         bitten: Vec<Bitten>,

@@ -18,7 +18,7 @@ use crate::words::{BadSha256, BugId, Sha256};
 /// Fetches a file, or says why it cannot.
 pub type Fetch<'a> = dyn Fn(&Remote) -> Result<Downloaded, String> + 'a;
 
-/// What is asked, and the means to answer it.
+/// The question, and the means to answer it.
 pub struct Inquiry<'a> {
     /// The bugs.
     pub bugs: Vec<&'a Bug>,
@@ -32,7 +32,7 @@ pub struct Inquiry<'a> {
     pub fetch: &'a Fetch<'a>,
 }
 
-/// What the witnesses say about one subject. Only this is kept of it.
+/// The witnesses' findings about one subject. Everything else about it is dropped.
 pub struct SubjectSaid {
     text: String,
     understood: Option<String>,
@@ -40,7 +40,7 @@ pub struct SubjectSaid {
     misnamed: bool,
     stale: Option<Stale>,
     settle: &'static str,
-    /// Of each bug.
+    /// The findings about each bug.
     pub said: BTreeMap<BugId, Said>,
     /// The release that it is or is based on: later releases of that line are candidates for an upgrade.
     pub release: Option<Release>,
@@ -59,7 +59,7 @@ pub struct SubjectLook<'a> {
     exhibits: Exhibits<'a>,
     /// The release that a source tree is based on. It is no evidence about the tree itself.
     began: Option<Release>,
-    /// What would settle it, if the dossier knows nothing better.
+    /// The missing evidence, if the dossier knows nothing better.
     settle: &'static str,
     bootable: Option<Source>,
 }
@@ -142,7 +142,7 @@ impl<'a> Inquiry<'a> {
         self.unpacked(Source::Mainline { version, archive: MainlineArchive::default() })
     }
 
-    /// A kernel in packages, understood as what it calls itself, and with what is to be known of where it is from.
+    /// A kernel in packages, described by its own name, with the known facts about its origin.
     fn unpacked(&self, from: Source) -> SubjectLook<'a> {
         match (self.unpack)(&from) {
             Err(why) => problem(why),
@@ -251,7 +251,7 @@ impl<'a> Inquiry<'a> {
     }
 }
 
-/// What would settle an open question.
+/// The missing evidence for an open question.
 fn settle_by(bug: &Bug, release: Option<&Release>, settle: &str) -> String {
     match release.and_then(|release| version::first_good(bug, release)) {
         Some(version::UpgradeAdvice::Settle(how)) if settle == BY_IMAGE => how,
@@ -259,7 +259,7 @@ fn settle_by(bug: &Bug, release: Option<&Release>, settle: &str) -> String {
     }
 }
 
-/// The kernel that a package without one stands for.
+/// The kernel that a metapackage depends on.
 fn stands_for(package: &Source) -> Option<Release> {
     let Source::Deb(files) = package else { return None };
     Release::parse(&kernel::stands_for(files.first()?)?).ok()

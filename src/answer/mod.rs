@@ -34,9 +34,9 @@ pub struct Answers<I> {
 /// A count of the answers that were taken so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerTally {
-    /// How many subjects there were.
+    /// The number of subjects.
     pub subjects: usize,
-    /// How many answers of (subject, bug) ended how.
+    /// The number of answers of (subject, bug), by outcome.
     pub summary: Summary,
     exit: Exit,
 }
@@ -46,7 +46,7 @@ pub struct AnswerTally {
 pub struct SubjectAnswer {
     /// The subject, as it was given.
     pub subject: String,
-    /// What it was understood as; None if it was not understood.
+    /// The interpretation of the subject; None if it was not understood.
     pub understood: Option<String>,
     /// Why some evidence, or all of it, could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,12 +68,12 @@ pub struct BugAnswer {
     pub bug: BugId,
     /// Whether it counts for the exit code. A bug without a fix counts only if it is named, because every kernel has it.
     pub counts: bool,
-    /// What the case came to.
+    /// The judgement of the case.
     #[serde(flatten)]
     pub judgement: Judgement,
 }
 
-/// How many answers ended how.
+/// The number of answers by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// (subject, bug)s that are affected.
@@ -116,7 +116,7 @@ impl AnswerTally {
         self.exit
     }
 
-    /// How many answers there were.
+    /// The number of answers.
     pub fn answers(&self) -> usize {
         self.summary.affected + self.summary.not_affected + self.summary.unknown
     }

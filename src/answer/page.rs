@@ -5,7 +5,7 @@ use super::subject::{Subject, Unclear};
 /// A command whose lines are known.
 struct KnownCommand {
     name: &'static str,
-    /// How a line starts that only this command prints.
+    /// The start of a line that only this command prints.
     marker: &'static str,
     /// Whether the command prints this line about something other than a kernel.
     is_other: fn(&str) -> bool,
@@ -50,7 +50,7 @@ const DPKG_HEADINGS: [&str; 5] = ["Desired=", "| Status=", "|/ Err?=", "||/ Name
 pub struct Page<'a> {
     /// These lines.
     pub lines: Vec<&'a str>,
-    /// How many others were skipped.
+    /// The number of other lines, which were skipped.
     pub skipped: usize,
     /// The commands that print those.
     pub commands: Vec<&'static str>,

@@ -38,7 +38,7 @@ pub enum Unclear {
     /// It starts with `mainline:`, but names no build.
     #[error("it names no mainline build: {0}")]
     BadMainline(#[from] BadMainlineVersion),
-    /// It is no release.
+    /// It is not a release.
     #[error(
         "{0}; expected a release as `uname -r` prints it, a package's version, or the path of a file or source tree"
     )]

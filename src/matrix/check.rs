@@ -52,9 +52,9 @@ fn dossiers(node: &YamlNode, folder: &Path, bugs: &Bugs, problems: &mut Collecto
 /// The context of the checks, and the collector that they report to.
 pub(super) struct Checker<'c, 'a> {
     pub(super) bugs: &'c Bugs,
-    /// Where the matrix's paths start.
+    /// The folder that the matrix's paths are relative to.
     pub(super) folder: &'c Path,
-    /// Where `mainline:` kernels come from.
+    /// The archive of `mainline:` kernels.
     pub(super) archive: MainlineArchive,
     pub(super) problems: &'c mut Collector<'a>,
 }
@@ -181,7 +181,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A mapping from bugs to what is expected of them.
+    /// A mapping from bugs to their expectations.
     pub(super) fn expectations(&mut self, node: &YamlNode) -> Vec<BugExpectation> {
         let Value::Map(entries) = &node.value else {
             self.problems.wrong_type(node, "a mapping from bugs to what is expected, as in `{ some-bug: fail }`");

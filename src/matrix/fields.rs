@@ -1,4 +1,4 @@
-//! The grammars of single values. The error of each function says what was expected.
+//! The grammars of single values. The error of each function names the expected form.
 
 use std::path::Path;
 use std::time::Duration;
@@ -109,7 +109,7 @@ pub(super) fn kernel_file(text: &str) -> Result<String, String> {
     Err("expected a file of the kernel's source, as in `net/ipv4/tcp_output.c`".to_owned())
 }
 
-/// A function's name, with what a compiler adds to it (`.isra.0`).
+/// A function's name, with a compiler's suffix (`.isra.0`).
 pub(super) fn function(text: &str) -> Result<String, String> {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';

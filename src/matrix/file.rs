@@ -10,7 +10,7 @@ use super::tree::{self, YamlNode};
 /// The largest file, in bytes.
 pub const FILE_MAX: usize = 1024 * 1024;
 
-/// What a file must contain, in words that follow "expected".
+/// The required content of a file, in words that follow "expected".
 #[derive(Clone, Copy)]
 pub(super) struct FileShape {
     /// The file.

@@ -76,7 +76,7 @@ impl Checker<'_, '_> {
 
     fn kernel_name(&mut self, node: &YamlNode) -> Option<KernelName> {
         let name: KernelName = self.problems.name(node, "a kernel's name")?;
-        // A kernel's folder lies beside the run's own files.
+        // A kernel's folder is next to the run's own files.
         if name.as_str().ends_with(".json") {
             self.problems.add(&node.span, || {
                 format!("bad name `{name}`: names ending in `.json` are reserved for a run's files")

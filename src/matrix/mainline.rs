@@ -137,7 +137,7 @@ impl FromStr for Fingerprint {
 /// The address of an archive, with a `/` at its end.
 ///
 /// # Errors
-/// What was expected, in words.
+/// The expected form, as text.
 pub fn archive_address(text: &str) -> Result<Url, String> {
     let mut url = address(text)?;
     if url.query().is_some() {

@@ -53,7 +53,7 @@ pub use text::TextPlace;
 
 use file::FileShape;
 
-/// Which kernels to boot, which bugs to look for in each, and what is expected.
+/// The kernels to boot, the bugs to look for in each, and the expectations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matrix {
     /// The file it was read from.

@@ -1,4 +1,4 @@
-//! The mistakes of a file: all of them at once, each with its place, printed as compilers do.
+//! The mistakes of a file: all of them together, each with its place, printed as compilers do.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use super::text::{Text, TextPlace};
 
-/// How many mistakes are kept and printed; the rest are only counted. A mistake that stops the parser is always kept.
+/// The most mistakes to keep and print; the rest are only counted. A mistake that stops the parser is always kept.
 pub const KEPT: usize = 50;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is; absent if it concerns the whole file.
+    /// Its place; absent if it concerns the whole file.
     pub place: Option<TextPlace>,
-    /// What is wrong and what was expected, on one line.
+    /// The fault and the expected form, on one line.
     pub message: String,
     /// A related place (where a key was given first), with its message.
     pub note: Option<(TextPlace, String)>,
@@ -28,7 +28,7 @@ pub struct Problems {
     pub path: PathBuf,
     /// At most [`KEPT`] mistakes, or one more if the last one stopped the parser; never empty.
     pub problems: Vec<Problem>,
-    /// How many more there are.
+    /// The number of further mistakes.
     pub more: usize,
     /// The mistakes of required files that this one names: the dossiers of a matrix.
     pub within: Vec<Problems>,

@@ -28,7 +28,7 @@ const SYSCTLS: [&str; 2] = ["sysctls", "sysctl-file"];
 pub struct Profile {
     /// Its name. Dossiers may have profiles of the same name, each for its own bug.
     pub name: ProfileName,
-    /// What it does, in one sentence.
+    /// Its effect, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// The bugs that are judged under it; never empty.

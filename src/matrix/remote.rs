@@ -39,7 +39,7 @@ pub struct Remote {
     /// Its http or https address, without a user name.
     #[serde(serialize_with = "json::text")]
     pub address: Url,
-    /// How its content is checked.
+    /// The check of its content.
     #[serde(rename = "sha256")]
     pub pin: Pin,
     /// Other addresses of the same bytes, tried in turn if the first fails.
@@ -47,7 +47,7 @@ pub struct Remote {
     pub mirrors: Vec<Url>,
 }
 
-/// How the content of a fetched file is checked.
+/// The check of a fetched file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
     /// Its sha256 is known.
@@ -120,7 +120,7 @@ impl Remote {
     /// The file at an address, which may end in `#sha256=…`.
     ///
     /// # Errors
-    /// What was expected.
+    /// The expected form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (at, pin) = match text.split_once("#sha256=") {
             None => (text, Pin::TrustOnFirstUse),

@@ -61,7 +61,7 @@ pub(super) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
-/// A sysctl's value: what is written to its file.
+/// A sysctl's value: the text for its file.
 pub(super) fn value(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("expected a value".to_owned());
@@ -79,7 +79,7 @@ pub(super) struct Settings {
     pub(super) applied: Vec<(String, String)>,
     /// The line of that last one, from 1 on.
     pub(super) lines: BTreeMap<String, usize>,
-    /// What is not applied.
+    /// The settings that are not applied.
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -174,7 +174,7 @@ fn not_applied(name: &str) -> Option<String> {
     }
 }
 
-/// What to do if the kernel rejected this setting for this reason.
+/// The remedy if the kernel rejected this setting for this reason.
 pub(super) fn remedy(name: &str, reason: &str) -> &'static str {
     match name {
         "net.core.default_qdisc" | "net.ipv4.tcp_congestion_control" => {

@@ -14,7 +14,7 @@ pub struct TextPlace {
     pub column: usize,
     /// The line's text, cut and without characters that a terminal would act on.
     pub snippet: String,
-    /// Where in `snippet` the mistake starts and ends, in characters.
+    /// The start and end of the mistake in `snippet`, in characters.
     pub caret: Range<usize>,
 }
 

@@ -10,11 +10,11 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 use super::problems::Collector;
 use super::text::{Offsets, quote};
 
-/// How deep lists and mappings may be nested; a matrix needs four, a dossier seven.
+/// The deepest nesting of lists and mappings; a matrix needs four, a dossier seven.
 const DEPTH: usize = 16;
 
-/// How many values and keys a file may have: enough for a matrix of five thousand kernels. It bounds the time, because
-/// the parser takes up to 0.4 µs for each, and a megabyte of brackets would take most of a second.
+/// The most values and keys of a file: enough for a matrix of five thousand kernels. It bounds the time, because the parser
+/// takes up to 0.4 µs for each, and a megabyte of brackets would take most of a second.
 const VALUES: usize = 50_000;
 
 /// One value and its place, in bytes of the file.
@@ -50,7 +50,7 @@ impl YamlNode {
 }
 
 impl Value {
-    /// What it is, in words that follow "found".
+    /// Its kind, in words that follow "found".
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Null => "nothing".to_owned(),

@@ -1,4 +1,4 @@
-//! The answers to "is it affected?" as text: verdict, reason, what to do; the evidence on request.
+//! The answers to "is it affected?" as text: verdict, reason, advice; the evidence on request.
 
 use std::fmt::Write as _;
 
@@ -164,7 +164,7 @@ fn lead(why: &str, state: Option<State>) -> String {
     if witness.is_empty() { clauses } else { format!("{witness}: {clauses}") }
 }
 
-/// The surest finding, or why there is no verdict.
+/// The surest finding, or the reason that there is no verdict.
 pub(super) fn why(judgement: &Judgement) -> Option<String> {
     let of = |finding: &Finding| format!("{}: {}", finding.witness, finding.why);
     match judgement.verdict {

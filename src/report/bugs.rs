@@ -23,7 +23,7 @@ pub fn bugs(bugs: &[&Bug], style: Style) -> String {
     text
 }
 
-/// The story of a bug: what goes wrong, which commits added and removed it, what to do, where to read more.
+/// The story of a bug: the failure, the commits that added and removed it, the advice, and further reading.
 pub fn story(bug: &Bug, style: Style) -> String {
     let mut text = format!("{LOUD}{}{LOUD:#}  {}\n", bug.id, visible(&bug.title));
     paragraph(&mut text, "  ", &bug.summary, style);

@@ -13,7 +13,7 @@ use crate::kernel::control::{BuildEvent, Built};
 pub struct Building {
     began: Instant,
     bar: Option<ProgressBar>,
-    /// What is being built: the control and its line.
+    /// The current build: the control and its line.
     now: String,
     last: String,
 }

@@ -28,7 +28,7 @@ pub struct RunReport<'a> {
 pub struct RunFormat {
     /// Its name for `--format`.
     pub name: &'static str,
-    /// What `--help` says of it.
+    /// Its description in `--help`.
     pub help: &'static str,
     /// Writes the run.
     pub write: fn(&RunReport, Style, &mut dyn Write) -> io::Result<()>,

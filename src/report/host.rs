@@ -67,7 +67,7 @@ impl Text {
         let _ = match said {
             Some((BittenAnswer::Now, _)) => writeln!(self.text, "{BAD}BITTEN NOW{BAD:#}"),
             Some((BittenAnswer::MayHaveBeen, _)) => writeln!(self.text, "{BROKEN}may have been bitten{BROKEN:#}"),
-            // An exposure is no harm yet, so it must not hide what nobody could see.
+            // An exposure is not harm yet, so it must not hide missing facts.
             Some(_) => match with(BittenAnswer::Unknown).as_slice() {
                 [] => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}"),
                 unknown => writeln!(self.text, "{BROKEN}was exposed{BROKEN:#}; unknown for {}", unknown.join(", ")),
@@ -115,7 +115,7 @@ impl Text {
         }
     }
 
-    /// What could not be seen, because it may change the answer.
+    /// The facts that could not be seen, because they may change the answer.
     fn unseen(&mut self, document: &HostDocument) {
         let of_namespaces = document.namespaces.iter().flat_map(|namespace| &namespace.unseen);
         let unseen: BTreeSet<&String> = document.host.unseen.iter().chain(of_namespaces).collect();

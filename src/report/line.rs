@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal of 60 columns that keeps what was written.
+    /// A terminal of 60 columns that keeps its output.
     #[derive(Clone, Debug, Default)]
     struct Terminal(Arc<Mutex<String>>);
 

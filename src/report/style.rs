@@ -1,4 +1,4 @@
-//! How text for people looks: its width and its colours.
+//! The look of text for people: its width and its colours.
 
 use anstyle::{AnsiColor, Style as Colour};
 use rustix::termios::tcgetwinsize;
@@ -9,7 +9,7 @@ pub(super) const BROKEN: Colour = AnsiColor::Magenta.on_default().bold();
 pub(super) const DIM: Colour = Colour::new().dimmed();
 pub(super) const LOUD: Colour = Colour::new().bold();
 
-/// How a text is laid out.
+/// The layout of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     /// Columns that it may take.

@@ -259,7 +259,7 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     lines
 }
 
-/// What several schedules came to, if there were several: one line for cells that are alike.
+/// The results of several seeds, if there were several: one line for cells that are alike.
 fn seeds(document: &MatrixDocument) -> Vec<String> {
     let mut alike: BTreeMap<String, usize> = BTreeMap::new();
     for count in document.cells.iter().filter_map(|cell| cell.trials.seeds) {
@@ -270,7 +270,7 @@ fn seeds(document: &MatrixDocument) -> Vec<String> {
     alike.iter().zip(heads).map(|((says, count), head)| format!("{head}{}: {says}", cells(*count))).collect()
 }
 
-/// How many boots were taken from the cache, if any was.
+/// The number of boots taken from the cache, if any.
 fn cached(document: &MatrixDocument) -> Option<String> {
     let boots = || document.kernels.iter().flat_map(|kernel| &kernel.boots);
     let mut days: Vec<String> =
@@ -284,7 +284,7 @@ fn cached(document: &MatrixDocument) -> Option<String> {
     Some(format!("cached       {count} of {} boots, judged {when} (--fresh boots them again)", boots().count()))
 }
 
-/// How the controls were judged, if there are any.
+/// The results of the controls, if there are any.
 fn controls(document: &MatrixDocument) -> Option<String> {
     let tally = document.summary;
     if tally.controls == 0 {

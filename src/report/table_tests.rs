@@ -15,7 +15,7 @@ pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, boots: Boots) -> Cell 
     beside(kernel, bug, expect, boots, &[])
 }
 
-/// A cell beside what other witnesses say.
+/// A cell with other witnesses' findings.
 fn beside(kernel: &str, bug: &str, expect: &str, boots: Boots, others: &[Finding]) -> Cell {
     let question = Question {
         kernel: kernel.parse().expect("a name"),
@@ -380,7 +380,7 @@ fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
     let text = plain(&document, 100);
     assert!(text.contains("a boot-1 failed and was followed by another: panic: it died\n"), "{text}");
     assert_eq!(text.matches("was followed").count(), 1, "{text}");
-    // That KVM gave way is said of the run.
+    // A boot that failed under KVM and was repeated under TCG is reported once for the whole run.
     document.kernels[0].boots[0].accelerator = Accel::Kvm;
     assert!(!plain(&document, 100).contains("was followed"));
     document.kernels[0].boots[0].accelerator = Accel::Tcg;

@@ -12,7 +12,7 @@ use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
 
 mod normal;
 
-/// How long one function may take to parse. The kernel's largest take a few milliseconds.
+/// The longest time to parse one function. The kernel's largest take a few milliseconds.
 const PARSE_TIME: Duration = Duration::from_secs(2);
 
 /// The largest function that is parsed, in bytes; the kernel's largest have some 50 KiB.
@@ -33,7 +33,7 @@ impl fmt::Display for Lines {
     }
 }
 
-/// What a [`CNode`] is.
+/// The kind of a [`CNode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// In a pattern, `$NAME`: any expression, but the same one for each use of the name.
@@ -70,7 +70,7 @@ pub mod word {
 /// A node of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CNode {
-    /// What it is.
+    /// Its kind.
     pub what: What,
     /// Its parts.
     pub parts: Vec<CNode>,
@@ -117,7 +117,7 @@ pub struct Body {
 pub struct Unreadable {
     /// The line.
     pub line: u32,
-    /// What is wrong with it.
+    /// The fault.
     pub why: &'static str,
 }
 

@@ -16,7 +16,7 @@ pub(super) const BACKPORT_KEYS: [&str; 3] = ["line", "commit", "differs"];
 /// One commit of a bug's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it does. Each of several breaks introduces the bug; several fixes are all required.
+    /// Its role. Each of several breaks introduces the bug; several fixes are all required.
     pub role: Role,
     /// The upstream commit; none if the step exists only in stable trees, where git finds it by subject and files.
     pub commit: Option<CommitId>,
@@ -28,7 +28,7 @@ pub struct Step {
     pub backports: Vec<Backport>,
     /// For a `fix-of-fix`: only kernels before this version need it (`4.15`), because later backports have no defect.
     pub only_before: Option<Upstream>,
-    /// What it changes, in one sentence. For a `fix-of-fix`, what happens without it.
+    /// Its effect, in one sentence. For a `fix-of-fix`, the effect of its absence.
     pub effect: String,
 }
 

@@ -52,7 +52,7 @@ fn dossiers(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut files, mut misnamed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // Editors put backup files with a leading dot beside a file.
+        // Editors put backup files with a leading dot next to a file.
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         match path.extension().and_then(OsStr::to_str).filter(|_| !hidden) {
             Some("yaml") => files.push(path),

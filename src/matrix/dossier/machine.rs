@@ -35,9 +35,9 @@ pub enum MachinePattern {
     Halves,
     /// `guard +N..M …`
     Guard {
-        /// What is added to the field.
+        /// The number that is added to the field.
         plus: RangeInclusive<i64>,
-        /// What happens above the limit; none if that doesn't matter.
+        /// The function's action above the limit; none if that doesn't matter.
         then: Option<Refusal>,
     },
     /// `elapsed NAME`
@@ -55,10 +55,10 @@ pub enum MachinePattern {
     },
 }
 
-/// How a function gets from the comparison to returning -ENOMEM.
+/// The function's path from the comparison to returning -ENOMEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// At once.
+    /// Immediately.
     Straight,
     /// After asking something else.
     Asking,
@@ -74,7 +74,7 @@ pub enum Refusal {
 pub struct BadMachinePattern(pub String);
 
 impl BadMachinePattern {
-    /// What was expected.
+    /// The expected forms.
     pub fn expected() -> String {
         "expected `string TEXT`, `calls NAME`, `adds N` or `adds N..M`, `halves`, `elapsed NAME`, `forgotten NAME`, \
          `sums K+N >> B`, or `guard +N` or \

@@ -21,9 +21,9 @@ const MODULES_DISABLED: &str = "kernel.modules_disabled";
 /// A workaround for a bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mitigation {
-    /// What is done.
+    /// The measure.
     pub measure: Measure,
-    /// What it does, in one sentence.
+    /// Its effect, in one sentence.
     pub says: String,
     /// Whether it keeps the bug from showing. If false, an affected kernel still shows the bug.
     pub holds: bool,
@@ -48,7 +48,7 @@ pub enum Measure {
 }
 
 impl fmt::Display for Measure {
-    /// What to do, for people.
+    /// The instruction for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sysctls { sysctls, .. } => {

@@ -49,9 +49,9 @@ const BUILT_IN: [(&str, &str); 3] = [
 pub struct Bug {
     /// Its name, and that of its file and its reproducer.
     pub id: BugId,
-    /// What goes wrong, in half a line.
+    /// The failure, in half a line.
     pub title: String,
-    /// What goes wrong, when and why, in a paragraph.
+    /// The failure, its conditions and its cause, in a paragraph.
     pub summary: String,
     /// Options (`CONFIG_…`) that the buggy code is compiled under: a kernel that lacks one (as `y` or `m`) does not
     /// have the bug. Reproducers may require more.
@@ -60,15 +60,15 @@ pub struct Bug {
     pub chain: Vec<Step>,
     /// A vulnerability of kernels that never had the break, in words that follow "it never had the break:".
     pub without_break: Option<String>,
-    /// Which releases have which of them.
+    /// The releases that have each of them.
     pub releases: Option<Releases>,
-    /// What the source looks like.
+    /// The forms of the source.
     pub source: Vec<SourceSignature>,
-    /// What the machine code looks like, on x86-64.
+    /// The forms of the machine code, on x86-64.
     pub binary: Vec<Signature>,
     /// Texts that only kernels in some states have.
     pub strings: Vec<TellingString>,
-    /// What provokes it; without one, no kernel is booted for it.
+    /// Its reproducer; without one, no kernel is booted for it.
     pub reproducer: Option<ReproducerSpec>,
     /// Known workarounds, whether they help or not.
     pub mitigations: Vec<Mitigation>,

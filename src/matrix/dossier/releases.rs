@@ -1,4 +1,4 @@
-//! Which releases have which steps of a bug's chain.
+//! The releases that have each step of a bug's chain.
 
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
@@ -46,7 +46,7 @@ pub struct Releases {
     pub ended_before_break: Vec<ReleaseLine>,
     /// Lines of distributions. Their kernels are never judged by the upstream number alone.
     pub distributions: Vec<DistributionLine>,
-    /// Where these facts come from.
+    /// The sources of these facts.
     pub sources: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ pub struct DistributionLine {
     pub known_until: Option<PackageVersion>,
     /// Whether each package contains the whole kernel.org release that its version names.
     pub contains_base: bool,
-    /// Where these facts come from.
+    /// The source of these facts.
     pub source: String,
 }
 

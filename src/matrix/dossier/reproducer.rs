@@ -10,20 +10,20 @@ use super::super::tree::YamlNode;
 /// The keys of a reproducer.
 pub(super) const KEYS: [&str; 4] = ["program", "needs", "deadline", "mitigable"];
 
-/// The keys of what it needs.
+/// The keys of its requirements.
 pub(super) const NEEDS_KEYS: [&str; 2] = ["modules", "config"];
 
 /// As `program`, means the built-in reproducer.
 const BUILT_IN: &str = "built-in";
 
-/// How a bug is provoked.
+/// The reproducer of a bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReproducerSpec {
     /// The program.
     pub program: ProgramSource,
-    /// What it needs of a kernel.
+    /// Its requirements for a kernel.
     pub needs: Needs,
-    /// How long it may take inside the guest, before scaling for the accelerator and the host's load.
+    /// Its time limit inside the guest, before scaling for the accelerator and the host's load.
     pub deadline: Duration,
 }
 
@@ -40,7 +40,7 @@ pub enum ProgramSource {
     File(PathBuf),
 }
 
-/// What a reproducer needs of a kernel.
+/// A reproducer's requirements for a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Modules to load, unless they are built in.

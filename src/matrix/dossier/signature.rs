@@ -1,4 +1,4 @@
-//! What a bug's steps look like in machine code.
+//! The forms of a bug's steps in machine code.
 
 use super::super::fields;
 use super::super::problems::Collector;
@@ -13,8 +13,8 @@ pub(super) const KEYS: [&str; 2] = ["function", "cases"];
 /// The keys of a case.
 pub(super) const CASE_KEYS: [&str; 4] = ["states", "has", "lacks", "says"];
 
-/// How one function looks in each state of a bug. The first case that matches decides; if none does, the function says
-/// nothing. Only states that all signatures of a bug allow remain.
+/// The forms of one function in each state of a bug. The first case that matches decides; if none does, the function
+/// says nothing. Only states that all signatures of a bug allow remain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The function.
@@ -32,7 +32,7 @@ pub struct SignatureCase {
     pub has: Vec<MachinePattern>,
     /// Patterns that must not match.
     pub lacks: Vec<MachinePattern>,
-    /// What a match means, in half a sentence.
+    /// The meaning of a match, in half a sentence.
     pub says: String,
 }
 

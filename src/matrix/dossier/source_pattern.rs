@@ -26,7 +26,7 @@ pub struct SourcePattern {
 pub struct BadPattern {
     /// The text.
     pub text: String,
-    /// What is wrong with it.
+    /// The fault.
     pub why: String,
 }
 

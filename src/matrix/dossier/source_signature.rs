@@ -1,4 +1,4 @@
-//! What a bug's steps look like in source code.
+//! The forms of a bug's steps in source code.
 
 use super::super::fields;
 use super::super::problems::Collector;
@@ -15,7 +15,7 @@ pub(super) const CASE_KEYS: [&str; 5] = ["states", "has", "lacks", "elsewhere", 
 /// The keys of `elsewhere`.
 pub(super) const ELSEWHERE_KEYS: [&str; 4] = ["function", "file", "has", "lacks"];
 
-/// How one function of the source looks in each state of a bug. The first case that matches decides; if none does, the
+/// The forms of one function of the source in each state of a bug. The first case that matches decides; if none does, the
 /// function says nothing. Only states that all signatures of a bug allow remain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSignature {
@@ -40,11 +40,11 @@ pub struct SourceCase {
     pub lacks: Vec<SourcePattern>,
     /// Other functions that must match for this case.
     pub elsewhere: Vec<Elsewhere>,
-    /// What a match means, in half a sentence.
+    /// The meaning of a match, in half a sentence.
     pub says: String,
 }
 
-/// How another function must look.
+/// The required form of another function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The function.

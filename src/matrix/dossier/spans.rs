@@ -1,4 +1,4 @@
-//! Which releases have a step, including steps that were reverted and applied again.
+//! The releases that have a step, including steps that were reverted and applied again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct Spans<T> {
     then: Vec<First<T>>,
 }
 
-/// How a release relates to the spans.
+/// The relation of a release to the spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing<'a, T> {
     /// Whether the release has the step; `None` if unknown.
@@ -57,7 +57,7 @@ impl<T> Spans<T> {
         self.changes().filter_map(|(change, _)| change.certain())
     }
 
-    /// How a release relates to the spans. `reaches` says whether it is the given release or a later one.
+    /// The relation of a release to the spans. `reaches` says whether it is the given release or a later one.
     pub fn at(&self, reaches: impl Fn(&T) -> bool) -> Standing<'_, T> {
         let mut standing = Standing { has: Some(false), change: &self.first, is_out: false };
         for (change, is_out) in self.changes() {

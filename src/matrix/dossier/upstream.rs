@@ -12,7 +12,7 @@ pub struct BadRelease {
 }
 
 impl BadRelease {
-    /// What was expected, as the end of a message.
+    /// The expected form, as the end of a message.
     pub fn expected(&self) -> String {
         format!("expected {}", self.expected)
     }
@@ -152,7 +152,7 @@ impl FromStr for ReleaseLine {
     }
 }
 
-/// What `uname -r` and the names of RPM files append to a version.
+/// The suffixes that `uname -r` and the names of RPM files append to a version.
 const ARCHES: [&str; 8] = ["x86_64", "aarch64", "ppc64le", "ppc64", "s390x", "i686", "armv7hl", "src"];
 
 /// The version of a package, as its distribution writes it, without its epoch. Only the package manager's rules can sort

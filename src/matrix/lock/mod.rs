@@ -1,6 +1,6 @@
 //! The lock of a matrix records which files its kernels were resolved to, so that a run can be repeated byte for byte.
 //!
-//! It lies beside the matrix (`kernels.yaml` has `kernels.lock`), and has a block for each kernel. Like the matrix, it
+//! It is next to the matrix (`kernels.yaml` has `kernels.lock`), and has a block for each kernel. Like the matrix, it
 //! reports all mistakes at once, with their places.
 
 mod guard;
@@ -37,7 +37,7 @@ pub struct LockedFile {
     pub addresses: Vec<String>,
 }
 
-/// What a kernel was resolved to.
+/// The result of resolving a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locked {
     /// Its source in the matrix at that time, in one line. If the matrix has another one now, the entry is invalid.
@@ -60,7 +60,7 @@ pub struct Lock {
 /// A kernel's state in the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InLock<'a> {
-    /// What it was resolved to.
+    /// The current entry.
     Current(&'a Locked),
     /// It was locked with another source.
     OtherSource(&'a Locked),

@@ -52,7 +52,7 @@ pub struct GcDocument<'a> {
 pub struct OfKind {
     /// The kind.
     pub kind: CacheKind,
-    /// How many there are.
+    /// The number of items.
     pub items: usize,
     /// Bytes on the disk.
     pub bytes: u64,

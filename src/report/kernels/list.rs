@@ -46,7 +46,7 @@ pub struct KernelRow {
     pub tags: BTreeSet<String>,
     /// Whether it runs only when named.
     pub opt_in: bool,
-    /// What it is locked to.
+    /// Its entry in the lock.
     pub locked: Option<LockedRow>,
     /// Whether it is cached.
     pub cached: Cached,
@@ -54,7 +54,7 @@ pub struct KernelRow {
     pub bytes: Option<u64>,
 }
 
-/// What a kernel is locked to.
+/// A kernel's entry in the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LockedRow {
     /// Its release.

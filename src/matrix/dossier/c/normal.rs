@@ -4,16 +4,17 @@ use tree_sitter::Node as Parsed;
 
 use super::{Body, CNode, Lines, Unreadable, What, word};
 
-/// How deeply code may be nested. The kernel's coding style warns of more than three levels.
+/// The deepest nesting of code. The kernel's coding style warns of more than three levels.
 const MAX_DEPTH: u32 = 150;
 
-/// Wrappers that change nothing about what a value means (include/linux/compiler.h, asm-generic/rwonce.h).
+/// Wrappers that do not change a value's meaning (include/linux/compiler.h, asm-generic/rwonce.h).
 const WRAPPERS: [&str; 6] = ["likely", "unlikely", "READ_ONCE", "ACCESS_ONCE", "data_race", "__builtin_expect"];
 
 /// Operators whose operands make one row, in any order.
 const ROWS: [&str; 7] = ["&&", "||", "+", "*", "&", "|", "^"];
 
-/// The kernel's names for integers (include/uapi/linux/types.h, asm-generic/int-ll64.h), beside those that end in `_t`.
+/// The kernel's names for integers (include/uapi/linux/types.h, asm-generic/int-ll64.h), in addition to those that end
+/// in `_t`.
 const TYPES: [&str; 23] = [
     "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "__u8", "__u16", "__u32", "__u64", "__s8", "__s16", "__s32",
     "__s64", "__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "__wsum",
@@ -302,7 +303,7 @@ fn is_zero(node: &CNode) -> bool {
     node.what == What::Number(0)
 }
 
-/// Where only the truth of a value counts, `x != 0` is `x`.
+/// If only the truth of a value counts, `x != 0` is `x`.
 fn truth(mut node: CNode) -> CNode {
     if node.is("!=") && node.parts.len() == 2 && node.parts.iter().any(is_zero) {
         node.parts.sort_by_key(is_zero);
