@@ -1,7 +1,6 @@
-//! What the readers of packages share: which files they extract, which names they reject as hostile, and which sizes
-//! are too large.
+//! The common part of the package readers: it selects the files to extract, rejects hostile names, and limits sizes.
 //!
-//! Nothing is written here: the wanted files are handed over in memory, under their names in the package. So a
+//! Nothing is written here: the callers get the wanted files in memory, under their names in the package. So a
 //! hostile name does no harm; it is rejected because no honest package has one.
 
 use std::collections::HashSet;
@@ -16,7 +15,7 @@ pub enum PackageError {
     /// Another kind of file.
     #[error("is not {expected}: {why}")]
     NotAPackage {
-        /// What it should be: `a Debian package` …
+        /// The expected kind: `a Debian package` …
         expected: &'static str,
         /// Why it is not.
         why: &'static str,
@@ -24,17 +23,17 @@ pub enum PackageError {
     /// A package that can't have a bootable kernel.
     #[error("is {found}; {advice}")]
     Foreign {
-        /// What it is.
+        /// The kind that was found.
         found: &'static str,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
     /// The file ends early, or its data is damaged.
     #[error("is truncated or damaged in its {part}: {source}")]
     Damaged {
-        /// Which layer of the package.
+        /// The layer of the package.
         part: &'static str,
-        /// What the reader of that layer said.
+        /// The error of that layer's reader.
         source: io::Error,
     },
     /// An unsupported format.
@@ -59,7 +58,7 @@ pub enum PackageError {
     /// An entry that no honest package has.
     #[error("is hostile or broken: {why}: {entry}")]
     Hostile {
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
         /// The entry's name.
         entry: Quoted,
@@ -84,7 +83,7 @@ impl From<PackageError> for ArchiveReadError {
     }
 }
 
-/// Takes a wanted file: its path, and what is in it.
+/// Takes a wanted file: its path, and its content.
 pub type Take<'a> = &'a mut dyn FnMut(String, Vec<u8>) -> io::Result<()>;
 
 /// Chooses files by their paths (`boot/vmlinuz-…`, without `./`).

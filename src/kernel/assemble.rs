@@ -27,7 +27,7 @@ pub enum AssembleError {
     NotAnImage {
         /// The file, its path in its package, or its address.
         path: PathBuf,
-        /// What it is.
+        /// The kind that was found.
         found: NotAnImage,
     },
     /// The configuration is another kind of file.
@@ -43,9 +43,9 @@ pub enum AssembleError {
     NotOneKernel {
         /// The packages.
         packages: String,
-        /// What they hold.
+        /// Their contents.
         found: String,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
     /// A package cannot be taken apart.

@@ -7,7 +7,7 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// How long ago that was; zero for a time in the future.
+/// The time since then; zero for a time in the future.
 pub(super) fn age(then: u64) -> Duration {
     Duration::from_secs(now().saturating_sub(then))
 }

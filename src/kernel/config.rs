@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// What a configuration says about one option.
+/// A configuration's statement about one option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// `CONFIG_X=y`
@@ -22,7 +22,7 @@ pub struct KernelConfig {
     extent: Extent,
 }
 
-/// How complete a configuration is.
+/// The completeness of a configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Extent {
     /// It only lists differences from the defaults, so a missing option may have any value.
@@ -34,7 +34,7 @@ enum Extent {
     Whole,
 }
 
-/// How surely an option is not set.
+/// The certainty that an option is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unset {
     /// The option is missing from a configuration that may be truncated.
@@ -89,7 +89,7 @@ impl KernelConfig {
         self.get(option) == Some(&Setting::Module)
     }
 
-    /// Whether the option is not set, as far as the configuration shows. An option is missing if its dependencies are
+    /// The certainty that the option is not set, if any. An option is missing if its dependencies are
     /// not met, but also if the file is truncated.
     pub fn unset(&self, option: &str) -> Option<Unset> {
         match (self.get(option), self.extent) {

@@ -1,11 +1,11 @@
-//! Why a kernel could not be obtained, and what the caller can do about it.
+//! The reason that a kernel could not be obtained, and the caller's options.
 
 use std::error::Error;
 use std::fmt;
 
 use super::error_class::{Blame, ClassedError, ErrorClass};
 
-/// Why a kernel could not be obtained: the error's class, and the error of the room where it happened.
+/// The reason that a kernel could not be obtained: the error's class, and the error of the room where it happened.
 #[derive(Debug)]
 pub struct ObtainError {
     class: ErrorClass,
@@ -13,7 +13,7 @@ pub struct ObtainError {
 }
 
 impl ObtainError {
-    /// What can be done about it.
+    /// The class of the failure, which determines the remedy.
     pub fn class(&self) -> ErrorClass {
         self.class
     }
@@ -23,7 +23,7 @@ impl ObtainError {
         self.class == ErrorClass::Gone
     }
 
-    /// Who can fix it.
+    /// The party that can fix it.
     pub fn blame(&self) -> Blame {
         self.class.blame()
     }

@@ -1,8 +1,8 @@
-//! The class of every room's error: what can be done about it.
+//! The class of every room's error, which determines the remedy.
 
 use std::error::Error;
 
-/// What can be done about a failure.
+/// The class of a failure, by its remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// Choose something else, because it is not served. An optional kernel is skipped.
@@ -16,7 +16,7 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// Who can do it.
+    /// The party that can apply the remedy.
     pub fn blame(self) -> Blame {
         match self {
             Self::Gone | Self::Usage => Blame::User,
@@ -25,7 +25,7 @@ impl ErrorClass {
     }
 }
 
-/// Who can fix an error.
+/// The party that can fix an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The author of the matrix or the command line: exit code 2.
@@ -36,7 +36,7 @@ pub enum Blame {
 
 /// A room's error.
 pub trait ClassedError: Error + Send + Sync + 'static {
-    /// What can be done about it.
+    /// The class, which determines the remedy.
     fn class(&self) -> ErrorClass;
 
     /// Whether the requested file is not served (any more).

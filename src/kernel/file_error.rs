@@ -13,17 +13,17 @@ pub enum FileError {
     /// It is not there, or is of another kind.
     #[error("{what} {} {problem}", path.display())]
     Unusable {
-        /// What it should be: `the image`, `the build tree` …
+        /// The expected kind: `the image`, `the build tree` …
         what: &'static str,
         /// Its path.
         path: PathBuf,
-        /// What is wrong with it: `does not exist` …
+        /// The fault: `does not exist` …
         problem: String,
     },
     /// No space, no inode or no quota is left.
     #[error("cannot write {}: no {}; free some, or choose another cache folder", path.display(), lack::at(path))]
     DiskFull {
-        /// What was being written.
+        /// The path.
         path: PathBuf,
     },
     /// Reading or writing failed.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::compression::{self, Compression};
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A Debian package.

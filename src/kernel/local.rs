@@ -48,7 +48,7 @@ pub enum LocalError {
         /// The first that is not.
         more: String,
     },
-    /// What the files hold.
+    /// An error in the contents of the files.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// A file.

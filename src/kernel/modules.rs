@@ -273,7 +273,7 @@ impl Location {
     }
 }
 
-/// What the module depends on: `depends=` in its .modinfo, names with commas (scripts/mod/modpost.c).
+/// The module's dependencies: `depends=` in its .modinfo, names with commas (scripts/mod/modpost.c).
 fn dependencies(module: &[u8]) -> Result<Vec<String>, String> {
     let elf = ElfFile64::<Endianness>::parse(module).map_err(|e| e.to_string())?;
     if elf.architecture() != Architecture::X86_64 {

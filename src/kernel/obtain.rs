@@ -1,11 +1,11 @@
-//! How kernels are obtained.
+//! The parameters for obtaining kernels.
 
 use super::progress::Progress;
 use super::store::Store;
 use crate::matrix::LockedFile;
 use crate::shim::Shim;
 
-/// How kernels are obtained.
+/// The parameters for obtaining kernels.
 pub struct Obtain<'a> {
     /// The cache.
     pub store: &'a Store,

@@ -24,13 +24,13 @@ pub struct Kernel {
     pub image_sha256: String,
     /// The configuration that it was built with, if known.
     pub config: Option<KernelConfig>,
-    /// What it was made from.
+    /// Its provenance.
     pub provenance: Vec<Provenance>,
     /// The files that it was resolved to; empty if its source cannot be locked (a build tree, a control).
     pub files: Vec<LockedFile>,
     /// Set if this may not be the newest, because a cached copy is used.
     pub stale: Option<Stale>,
-    /// What its source vouches for.
+    /// The facts that its source guarantees.
     pub origin: Origin,
     pub(super) modules: Modules,
     pub(super) leases: Leases,

@@ -1,24 +1,24 @@
-//! What a kernel's source vouches for, beyond its files.
+//! The facts about a kernel that its source guarantees, beyond its files.
 
 use std::path::{Path, PathBuf};
 
-/// What a kernel's source vouches for, beyond its files. Each kind of source says it for the kernels that it obtains.
+/// The facts about a kernel that its source guarantees, beyond its files. Each kind of source provides them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Whether its release or package version says which source it was built from. For own builds it doesn't, because
     /// their builders choose the name freely.
     pub names_release: bool,
-    /// Where its configuration comes from, if it has one.
+    /// The origin of its configuration, if it has one.
     pub config: ConfigOrigin,
 }
 
-/// Where a kernel's configuration comes from.
+/// The origin of a kernel's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ConfigOrigin {
     /// Nobody knows.
     #[default]
     Unknown,
-    /// The user named this file beside the image; it may be another build's.
+    /// The user named this file along with the image; it may be another build's.
     Beside(PathBuf),
     /// It certainly belongs to the image: `the configuration in its package`.
     Own(&'static str),
@@ -35,12 +35,12 @@ impl Origin {
         }
     }
 
-    /// That of a kernel in packages that somebody released.
+    /// The origin of a kernel in released packages.
     pub(super) fn packages() -> Self {
         Self { names_release: true, config: ConfigOrigin::Own("the configuration in its package") }
     }
 
-    /// That of a kernel in a tarball that somebody made of a build.
+    /// The origin of a kernel in a tarball of a build.
     pub(super) fn tarball() -> Self {
         Self { names_release: false, config: ConfigOrigin::Own("the configuration in its tarball") }
     }

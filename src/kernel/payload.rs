@@ -48,7 +48,7 @@ pub enum NoVmlinux {
     Broken {
         /// The compressor.
         how: &'static str,
-        /// What went wrong.
+        /// The error.
         error: io::Error,
     },
     /// It unpacks to another size than promised.
@@ -162,7 +162,7 @@ pub(crate) fn vmlinux(file: &[u8]) -> Result<Cow<'_, [u8]>, NoVmlinux> {
         Ok(Image::BzImage { .. }) => from_bzimage(file),
         Ok(Image::Vmlinux) | Err(NotAnImage::NoPvh) => Ok(Cow::Borrowed(file)),
         Err(NotAnImage::Empty) => Err(NotAnImage::Empty.into()),
-        // A compressed vmlinux; for other compressors, `identify` has already said why not.
+        // A compressed vmlinux; for other compressors, `identify` has already given the reason.
         Err(what) => {
             let Ok(packer) = Packer::of(file) else { return Err(what.into()) };
             let limit = compression::bound(file.len() as u64).min(LARGEST_VMLINUX);

@@ -41,7 +41,7 @@ mod seconds {
 pub enum Progress {
     /// Another thread or process is making the same file.
     Waiting {
-        /// What it waits for.
+        /// The awaited file or work.
         what: String,
     },
     /// The mirror's index of a suite is being fetched.
@@ -71,18 +71,18 @@ pub enum Progress {
     },
     /// Something went wrong that may be recoverable.
     Trouble {
-        /// What is being fetched.
+        /// The file being fetched.
         what: String,
-        /// What went wrong.
+        /// The problem.
         why: String,
-        /// What happens next: `trying again in 0.7 s`.
+        /// The next step: `trying again in 0.7 s`.
         then: String,
     },
     /// One of several builds was chosen, or an unsigned one.
     Chosen {
-        /// What was asked for.
+        /// The requested build.
         what: String,
-        /// What was chosen.
+        /// The chosen build.
         from: String,
     },
     /// A package is being unpacked.

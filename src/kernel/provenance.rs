@@ -1,4 +1,4 @@
-//! What kernels were made from.
+//! The files and sources from which kernels were made.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::package::PackageKind;
 use crate::json;
 
-/// What a kernel was made from.
+/// A file or source from which a kernel was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provenance {

@@ -50,10 +50,10 @@ pub enum RemoteError {
     Unfit {
         /// Its address.
         address: Url,
-        /// What is wrong with it.
+        /// The fault.
         problem: &'static str,
     },
-    /// What the files hold.
+    /// An error in the contents of the files.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// They were not fetched.

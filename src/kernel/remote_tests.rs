@@ -156,7 +156,7 @@ fn only_locked_files_are_used() {
     for part in [&sum(&old), &sum(&new), "backproof kernels update", files[0].address.as_str()] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // The lock's file is taken, whatever its address.
+    // The lock's file is used, regardless of its address.
     for addresses in [vec![], vec!["https://kernel.example/a.deb".to_owned()], vec!["no address".to_owned()]] {
         let other = LockedFile { addresses, ..locked[0].clone() };
         let files = vec![Remote { mirrors: vec![fresh.server.at("/gone").parse().unwrap()], ..files[0].clone() }];

@@ -1,4 +1,4 @@
-//! What every kind of source can do.
+//! The interface of every kind of source.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use super::progress::Stale;
 use super::store::Store;
 use crate::matrix::LockedFile;
 
-/// What every kind of source can do. CONTRIBUTING.md says how to add one.
+/// The interface of every kind of source. CONTRIBUTING.md says how to add one.
 pub(super) trait SourceKind {
     /// Obtains the kernel. If [`Obtain::locked`] lists files, uses exactly these.
     fn obtain(&self, with: &Obtain) -> Result<Kernel, ObtainError>;
 
-    /// What the source vouches for.
+    /// The facts that the source guarantees.
     fn origin(&self, kernel: &Kernel) -> Origin;
 
     /// The files that it resolves to now, by its archive's index alone, and why they may be old. `None` if it must be

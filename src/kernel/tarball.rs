@@ -30,7 +30,7 @@ struct Layout {
     tree: Option<String>,
 }
 
-/// How a tarball is compressed, by its first bytes, because its name may be wrong.
+/// The compression of a tarball, by its first bytes, because its name may be wrong.
 pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
     Compression::of(head).or_else(|| (head.get(257..262) == Some(b"ustar")).then_some(Compression::None))
 }

@@ -62,7 +62,7 @@ pub(super) fn run(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut output, mut is_late) = (String::new(), false);
     let errors = std::thread::scope(|scope| {
-        // Both are read at once, because a child that fills one pipe would wait for ever.
+        // Both are read concurrently, because a child that fills one pipe would wait for ever.
         let errors = scope.spawn(|| {
             let mut bytes = Vec::new();
             let Some(stderr) = stderr else { return bytes };

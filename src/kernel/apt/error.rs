@@ -27,7 +27,7 @@ pub enum AptError {
         suite: String,
         /// The mirror's address, from the system's configuration.
         mirror: String,
-        /// What apt said.
+        /// apt's message.
         detail: String,
     },
     /// Not a name that a package or suite can have.
@@ -35,7 +35,7 @@ pub enum AptError {
     BadName {
         /// The text.
         text: Quoted,
-        /// What it should be.
+        /// The expected kind: package, suite and so on.
         what: &'static str,
         /// Its form.
         expected: &'static str,
@@ -67,17 +67,17 @@ pub enum AptError {
     /// The network or the mirror failed, and nothing usable is cached.
     #[error("cannot {doing}: {detail}; check the network and the mirror, and try again")]
     Network {
-        /// What was being done.
+        /// The failed action.
         doing: String,
-        /// What apt said.
+        /// apt's message.
         detail: String,
     },
     /// The mirror no longer has a package that its index lists.
     #[error("cannot {doing}: {detail}; the mirror's index still lists it: try again later, or use another mirror")]
     Superseded {
-        /// What was being done.
+        /// The failed action.
         doing: String,
-        /// What apt said.
+        /// apt's message.
         detail: String,
     },
     /// No address serves a locked package any more.
@@ -97,15 +97,15 @@ pub enum AptError {
     /// apt failed in another way.
     #[error("cannot {doing}: {detail}")]
     Failed {
-        /// What was being done.
+        /// The failed action.
         doing: String,
-        /// What apt said.
+        /// apt's message.
         detail: String,
     },
     /// Nothing may be downloaded.
     #[error(transparent)]
     NotCached(#[from] NotCached),
-    /// What its packages hold.
+    /// An error in the contents of its packages.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// A file.

@@ -146,7 +146,7 @@ impl Archive {
         self.suite.ends_with("-security") || self.suite.ends_with("/updates")
     }
 
-    /// How likely this is a distribution's own archive rather than a third party's; more is likelier.
+    /// The likelihood that this is a distribution's own archive rather than a third party's; more is likelier.
     fn likelihood(&self) -> u32 {
         let path = self.uri.trim_end_matches('/');
         let base = self.suite.split('-').next().unwrap_or_default();

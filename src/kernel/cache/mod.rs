@@ -36,7 +36,7 @@ pub enum CacheKind {
     Control,
     /// A file that no record names: the image of a file or tree, the initramfs of a guest.
     Boot,
-    /// A finished boot with its image and initramfs, or what was said of a kernel without a boot.
+    /// A finished boot with its image and initramfs, or the findings about a kernel without a boot.
     Answer,
     /// A fetched file, and the records of its addresses.
     Download,
@@ -105,7 +105,7 @@ pub struct CacheItem {
 }
 
 impl CacheItem {
-    /// How long ago it was used, by the host's clock; zero if that is in the future.
+    /// The time since its last use, by the host's clock; zero if that is in the future.
     pub fn age(&self) -> Duration {
         SystemTime::now().duration_since(self.used).unwrap_or_default()
     }
@@ -117,7 +117,7 @@ enum What {
     Files { records: Vec<PathBuf>, files: Vec<PathBuf>, locks: Vec<String> },
     /// A folder, and the store's locks for its use.
     Folder { path: PathBuf, locks: Vec<String> },
-    /// An index, its lock file, and the files beside it.
+    /// An index, its lock file, and the files next to it.
     Index { path: PathBuf, lock: PathBuf, beside: Vec<PathBuf> },
 }
 

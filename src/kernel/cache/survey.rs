@@ -72,7 +72,7 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for mut record in records {
         record.files.sort();
         record.files.dedup();
-        // A record whose files are gone already goes by itself.
+        // A record without remaining files can be removed alone.
         let key = if record.files.is_empty() { vec![record.path.clone()] } else { record.files.clone() };
         groups.entry((record.kind, key)).or_default().push(record);
     }
@@ -146,7 +146,7 @@ fn read_records(
     Ok(records)
 }
 
-/// Every sha256 in a record, whatever its shape is.
+/// Every sha256 in a record of any shape.
 fn hashes_in<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::String(text) if is_sha256(text) => found.push(text),

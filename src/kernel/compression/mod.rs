@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use liblzma::stream::{CONCATENATED, Stream};
 
-/// How a stream is compressed.
+/// The compression of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -20,7 +20,7 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// How a file is compressed, by its first bytes; none if it isn't, or by an unknown compressor.
+    /// The compression of a file, by its first bytes; none if it isn't compressed, or by an unknown compressor.
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match head {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
@@ -36,7 +36,7 @@ impl Compression {
 pub(super) const XZ_MEMORY: u64 = 192 << 20;
 /// Larger files (packages, but not modules) are unpacked by all processors.
 const MANY_THREADS: u64 = 32 << 20;
-/// The largest zstd window, as a power of two: what `zstd --ultra -22` uses.
+/// The largest zstd window, as a power of two: the window of `zstd --ultra -22`.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// The content exceeds the limit.

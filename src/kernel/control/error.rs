@@ -58,7 +58,7 @@ pub enum BuildError {
     NotASource {
         /// The named path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// The source's line was not requested, or has no recipes.
@@ -186,7 +186,7 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Who can fix it.
+    /// The party that can fix it.
     pub fn blame(&self) -> Blame {
         match self {
             Self::NotASource { .. }

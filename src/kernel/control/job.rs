@@ -115,7 +115,7 @@ impl ControlJob<'_> {
             (obj.join("backproof.config"), obj.join("backproof.config.new"), obj.join(".config"));
         let is_made = regular::read(&asked, 1 << 20).is_ok_and(|made| made == wanted.as_bytes()) && config.is_file();
         if !is_made {
-            // Otherwise a kill here would leave the old lines beside another .config.
+            // Otherwise a kill here would leave the old lines next to another .config.
             match fs::remove_file(&asked) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(BuildError::io(BuildStep::Configure, &asked)(error));

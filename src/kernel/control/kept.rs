@@ -101,7 +101,7 @@ pub(super) fn keep(
     let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;
     let (_, image_sha256, release) = adopted;
     let (control, line) = (&recipe.control.name, &recipe.line.name);
-    // From now on, the kept image stands for this control.
+    // From now on, the stored image represents this control.
     let ending = format!("-control-{control}");
     if !release.as_ref().is_some_and(|release| release.ends_with(&ending)) {
         let (control, line) = (control.to_string(), line.clone());
@@ -173,7 +173,7 @@ fn recipe_sha256(recipe: &ControlRecipe) -> String {
     sha256_of_parts(&[FORMAT, recipe.patch.unwrap_or_default(), &recipe.config, recipe.control.name.as_str()])
 }
 
-/// Each part is hashed with its length, so two different lists never look alike.
+/// Each part is hashed with its length, so two different lists never get the same hash input.
 fn sha256_of_parts(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

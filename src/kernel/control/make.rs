@@ -37,7 +37,7 @@ const CONSTANT: [(&str, &str); 4] = [
     ("KBUILD_BUILD_VERSION", "1"),
 ];
 
-/// How make ended.
+/// The result of make.
 pub(super) struct MakeRun {
     pub status: ExitStatus,
     /// Lines that it printed.
@@ -62,7 +62,7 @@ impl Drop for MakeFamily {
     }
 }
 
-/// Runs `make` with `args`; appends what it prints to `log`, and calls `line` with the number of lines so far.
+/// Runs `make` with `args`; appends its output to `log`, and calls `line` with the number of lines so far.
 ///
 /// # Errors
 /// If make cannot be started, or the log cannot be written.

@@ -73,7 +73,7 @@ pub enum BuildEvent {
     Source {
         /// The line.
         line: String,
-        /// How far it is.
+        /// Its progress.
         progress: Progress,
     },
     /// A control is being built now.
@@ -267,7 +267,7 @@ fn drop_trees(line: &str, store: &Store) -> Result<(), BuildError> {
         // Other entries have names of another form.
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.len() == TREE_NAME && name.bytes().all(|b| b.is_ascii_hexdigit()) && path.is_dir() {
-            // All at once: a patched `src` without `pristine` would look like the stock source.
+            // All together: a patched `src` without `pristine` would look like the stock source.
             store.discard(&path).map_err(BuildError::cache(BuildStep::Unpack))?;
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use diffy::patch_set::{FileOperation, ParseOptions, PatchKind, PatchSet};
 
-/// Why a patch does not fit: the file, and what is wrong.
+/// The reason that a patch does not fit: the file, and the fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {why}")]
 pub(super) struct Misfit {

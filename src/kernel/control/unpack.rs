@@ -23,7 +23,7 @@ const MAX_ENTRIES: usize = 500_000;
 /// The most bytes that a source may unpack to; 6.12 has 1.6 GB.
 const MAX_BYTES: u64 = 8 << 30;
 
-/// How a tarball is compressed, by its name.
+/// The compression of a tarball, by its name.
 fn compression(name: &str) -> Option<Compression> {
     let known = [
         (".tar", Compression::None),
@@ -196,7 +196,7 @@ fn stamp_below(folder: &Path, hash: &mut Sha256, bytes: &mut u64) -> io::Result<
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries.into_iter().filter(|entry| entry.file_name() != ".git") {
         let found = entry.metadata()?;
-        // Each name is hashed with its length, so two different trees never look alike.
+        // Each name is hashed with its length, so two different trees never get the same hash input.
         let name = entry.file_name();
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name.as_encoded_bytes());

@@ -114,7 +114,7 @@ impl FetchRecord {
         }
     }
 
-    /// How long ago the server confirmed it.
+    /// The time since the server last confirmed it.
     pub(super) fn age(&self) -> Duration {
         clock::age(self.when)
     }

@@ -1,4 +1,4 @@
-//! How long to wait for a server, and how often to retry.
+//! The waiting times for a server, and the number of retries.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct Patience {
     pub stall: Duration,
     /// For the whole file at all its addresses, including all tries and pauses.
     pub total: Duration,
-    /// How long a transfer may be slower than `slowest`.
+    /// The longest time that a transfer may be slower than `slowest`.
     pub crawl: Duration,
     /// The slowest acceptable transfer, in bytes a second.
     pub slowest: u64,

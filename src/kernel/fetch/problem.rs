@@ -1,4 +1,4 @@
-//! What can go wrong at one address, with what to do next.
+//! The possible problems at one address, with the advice for each.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum FetchProblem {
     Refused {
         /// The status.
         status: u16,
-        /// What it is called.
+        /// Its name.
         reason: &'static str,
     },
     /// A temporary status.
@@ -25,7 +25,7 @@ pub enum FetchProblem {
     Busy {
         /// The status.
         status: u16,
-        /// What it is called.
+        /// Its name.
         reason: &'static str,
         /// Its Retry-After.
         after: Option<Duration>,
@@ -38,7 +38,7 @@ pub enum FetchProblem {
     Tls {
         /// The host.
         host: String,
-        /// What the verifier said.
+        /// The verifier's message.
         detail: Quoted,
     },
     /// No connection.
@@ -66,7 +66,7 @@ pub enum FetchProblem {
     /// The connection was cut.
     #[error("the connection was cut after {have}: {detail}")]
     Cut {
-        /// How much arrived: `5 of 10 bytes`.
+        /// The received amount: `5 of 10 bytes`.
         have: Amount,
         /// Why.
         detail: Quoted,
@@ -77,15 +77,15 @@ pub enum FetchProblem {
     /// Silence.
     #[error("timed out after {} s waiting for {waiting}", limit.as_secs_f64())]
     TimedOut {
-        /// What was waited for.
+        /// The awaited event.
         waiting: String,
-        /// How long.
+        /// The time limit.
         limit: Duration,
     },
     /// The total time limit.
     #[error("timed out after {} minutes, with {have} received", limit.as_secs_f64() / 60.0)]
     TooSlow {
-        /// How much arrived.
+        /// The received amount.
         have: Amount,
         /// The limit.
         limit: Duration,
@@ -93,11 +93,11 @@ pub enum FetchProblem {
     /// Slower than the limit.
     #[error("too slow: {bytes} bytes in {} s, {have} in total", time.as_secs_f64())]
     Crawling {
-        /// How much arrived.
+        /// The received amount.
         have: Amount,
         /// Bytes in that time.
         bytes: u64,
-        /// How long.
+        /// The time.
         time: Duration,
     },
     /// A status that doesn't answer the request.
@@ -105,7 +105,7 @@ pub enum FetchProblem {
     Unasked {
         /// The status.
         status: u16,
-        /// What it is called.
+        /// Its name.
         reason: &'static str,
     },
     /// An empty file.
@@ -156,7 +156,7 @@ pub enum FetchProblem {
     Redirect(Quoted),
 }
 
-/// How much of a file arrived.
+/// The received amount of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
     /// Bytes so far.

@@ -24,7 +24,7 @@ pub(super) struct Unusable(&'static str);
 impl Proxy {
     /// The proxy for an address; none if the host is asked directly.
     pub(super) fn of(address: &Url) -> Result<Option<Self>, Unusable> {
-        // Tests' clients have none, whatever the machine has.
+        // Clients in tests never use the machine's proxy.
         if cfg!(test) { Ok(None) } else { Self::among(address, |name| std::env::var(name).ok()) }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::patience::Patience;
 
-/// How often the speed is reported.
+/// The interval between reports of the speed.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// The weight of the newest measurement: the number stays steady, and follows a change within a second.

@@ -21,15 +21,15 @@ pub enum MainlineError {
         version: String,
         /// The archive's address.
         archive: String,
-        /// Why, with what it has instead.
+        /// The reason, with the archive's closest builds.
         why: String,
     },
-    /// What it serves cannot be used.
+    /// The archive's data cannot be used.
     #[error("{address} {problem}")]
     BadArchive {
         /// The address.
         address: String,
-        /// What is wrong.
+        /// The fault.
         problem: ArchiveProblem,
     },
     /// The key for its signatures cannot be used.
@@ -37,7 +37,7 @@ pub enum MainlineError {
     BadKey {
         /// Its file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: BadKey,
     },
     /// An invalid name.
@@ -45,7 +45,7 @@ pub enum MainlineError {
     BadName {
         /// The text.
         text: Quoted,
-        /// What it should be.
+        /// The expected kind.
         what: &'static str,
         /// Its form.
         expected: &'static str,
@@ -61,7 +61,7 @@ pub enum MainlineError {
         /// Its sha256.
         sha256: String,
     },
-    /// What its packages hold.
+    /// An error in the contents of its packages.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     /// They were not fetched.
@@ -85,7 +85,7 @@ impl ClassedError for MainlineError {
     }
 }
 
-/// What is wrong with an address of an archive. Reads well after the address.
+/// The fault of an archive's address. Reads well after the address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveProblem {
     /// It is not an index.
@@ -97,7 +97,7 @@ pub enum ArchiveProblem {
     /// A kernel of another release than its folder.
     #[error("cannot be used: it has the kernel {found}, expected {expected}")]
     OtherRelease {
-        /// What the kernel calls itself.
+        /// The kernel's own release.
         found: String,
         /// The expected start of that.
         expected: String,

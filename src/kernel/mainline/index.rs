@@ -30,7 +30,7 @@ pub enum NotAnIndex {
 /// The place of a version's packages and checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ArchiveLayout {
-    /// In the version's folder, beside those of other architectures: the older layout (v5.6 of 2020).
+    /// In the version's folder, together with those of other architectures: the older layout (v5.6 of 2020).
     Flat,
     /// In its folder `amd64/`: the newer layout (v6.13 of 2025).
     PerArchitecture,

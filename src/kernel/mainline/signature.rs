@@ -49,7 +49,7 @@ pub enum BadKey {
     /// It has expired.
     #[error("expired on {0}; fetch it again: its owner may have extended it")]
     Expired(String),
-    /// Its owner did not sign what it is for.
+    /// Its owner did not sign its purpose.
     #[error("has no valid self-signature; export it again")]
     NotSelfSigned,
 }
@@ -200,7 +200,7 @@ impl TrustedKey {
     }
 }
 
-/// The valid self-signatures that say what a key is for: over the key itself, and over each name that was not revoked.
+/// The valid self-signatures about a key's purpose: over the key itself, and over each name that was not revoked.
 fn own_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
     let key = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter();

@@ -14,7 +14,7 @@ pub enum UnpackError {
     BadPackage {
         /// The file, or its address.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: PackageError,
     },
     /// An error of the file, or of the cache.

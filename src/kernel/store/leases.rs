@@ -16,7 +16,7 @@ use super::Store;
 use crate::kernel::file_error::FileError;
 use crate::regular;
 
-/// How long a file stays after it was made or last used, even without a lease, because its maker may not have one yet.
+/// The time that a file is kept after it was made or last used, even without a lease, because its maker may not have one yet.
 pub(in crate::kernel) const GRACE: Duration = Duration::from_secs(10 * 60);
 
 /// The precision of the time of the last use, to avoid a write at each use.

@@ -9,7 +9,7 @@
 //!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
 //! boots/                  finished boots, by everything that they depend on (run/boot_cache.rs)
-//! looks/                  what the witnesses without a boot said (run/look_cache.rs)
+//! looks/                  the findings of the witnesses without a boot (run/look_cache.rs)
 //! unpacked/               records of images' unpacked kernels
 //! stamps/                 the sha256 of files outside, such as QEMU
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
@@ -45,7 +45,7 @@ pub(super) use records::read as read_sealed;
 use super::error_class::{ClassedError, ErrorClass};
 use super::file_error::FileError;
 
-/// The cache folder. Cheap to clone; any number of threads and processes can use one folder at once.
+/// The cache folder. Cheap to clone; any number of threads and processes can use one folder concurrently.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,

@@ -16,7 +16,7 @@ use crate::regular;
 /// A file that was changed this recently may change again with the same stamp: file systems count time in steps.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What tells one content of a file from another. Only root can set `ctime` back.
+/// Distinguishes one content of a file from another. Only root can set `ctime` back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     dev: u64,
