@@ -1,4 +1,4 @@
-//! The natural road and the profiles on real kernels, through the guest agent alone: one boot a kernel, with all its
+//! The natural checks and the profiles on real kernels, through the guest agent alone: one boot a kernel, with all its
 //! jobs side by side.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use common::guests;
 const STALL: &str = "tcp-fragment-stall";
 const COOKIE: &str = "syn-cookie-data-loss";
 
-/// The transfers of the natural road.
+/// The transfers of the natural checks.
 const TRANSFERS: [&str; 3] = ["write", "sendfile", "write sndbuf=15000"];
 
-/// The bursts of the natural road.
+/// The bursts of the natural checks.
 const BURSTS: [&str; 2] = ["tcpstore somaxconn=128", "tcpstore somaxconn=16"];
 
 fn natural(bug: &str) -> Job {
@@ -39,7 +39,7 @@ fn report<'a>(boot: &'a Boot, job: &str) -> &'a Report {
     boot.report(job).unwrap_or_else(|| panic!("no report of {job}: {:?}", boot.messages))
 }
 
-/// The check of this name, which is one of the natural road.
+/// The natural check of this name.
 #[track_caller]
 fn on_the_natural_road<'a>(report: &'a Report, name: &str) -> &'a Check {
     let check = report.checks.iter().find(|c| c.name == name);

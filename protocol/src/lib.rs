@@ -135,12 +135,12 @@ pub enum Message {
     },
     /// The last line: all jobs have reported. The machine then restarts.
     End {
-        /// How many reports were sent, so that the controller notices a lost line.
+        /// The number of sent reports, so that the controller notices a lost line.
         reports: u32,
     },
 }
 
-/// What the agent found when it started.
+/// The agent's environment at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`] of the agent.
@@ -160,7 +160,7 @@ pub struct Hello {
     pub features: BTreeMap<String, bool>,
 }
 
-/// What one reproducer concluded.
+/// The result of one reproducer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The job's id.
@@ -171,7 +171,7 @@ pub struct Report {
     pub why: String,
     /// Everything that was tried, recipes and controls, in order.
     pub checks: Vec<Check>,
-    /// How long the job took in the guest, in milliseconds.
+    /// The job's duration in the guest, in milliseconds.
     pub took_ms: u64,
 }
 

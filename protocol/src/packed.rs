@@ -9,7 +9,7 @@ use crate::MAX_LINE;
 /// A piece of a packet capture. The pieces of one job make one list of packets.
 ///
 /// It is compressed because a serial port is slow (each byte is an exit of the virtual machine) and one reproducer's
-/// packets are much alike.
+/// packets are similar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// The job's id.

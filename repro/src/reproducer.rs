@@ -62,7 +62,7 @@ impl Context {
     /// there: a new namespace starts with the kernel's defaults.
     ///
     /// # Errors
-    /// What failed, for people.
+    /// The failure, for people.
     pub fn enter_namespace(&self) -> Result<(), String> {
         let entered = if self.own_namespace { namespace::enter_new() } else { namespace::loopback_up() };
         entered.map_err(|error| format!("cannot prepare a network namespace: {error}"))?;
@@ -72,7 +72,7 @@ impl Context {
     /// Sets the profile's sysctls to these values, in the calling thread's network namespace.
     ///
     /// # Errors
-    /// Which sysctl failed, for people.
+    /// The sysctl that failed, for people.
     pub fn set(&self, values: &BTreeMap<String, String>) -> Result<(), String> {
         for (name, value) in values {
             let failed = |error| format!("{SETTING_FAILED}{name} to `{value}`: {error}");

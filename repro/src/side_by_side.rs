@@ -19,7 +19,7 @@ pub trait Recipe: Sync {
     /// Its role.
     fn role(&self) -> Role;
 
-    /// Carries it out.
+    /// Performs it.
     ///
     /// # Errors
     /// If the wire or the kernel does something unexpected. That is not a verdict.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::boot::Boot;
 use super::failure::FailureKind;
 
-/// What executes the guest's instructions.
+/// The executor of the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
@@ -51,7 +51,7 @@ pub enum AccelChoice {
     Tcg,
 }
 
-/// What is known about KVM in this run.
+/// The state of knowledge about KVM in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kvm {
     Untried,
@@ -71,14 +71,14 @@ pub struct Accelerator {
     decided: Notify,
 }
 
-/// What to do after a boot.
+/// The next step after a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The boot's end stands.
     Done,
-    /// KVM could not run the guest, for this reason: boot again. [`Accelerator::turn`] gives TCG then.
+    /// KVM could not run the guest, for this reason: boot again. [`Accelerator::turn`] then returns TCG.
     BootAgain {
-        /// What KVM did.
+        /// KVM's failure.
         why: String,
     },
 }
@@ -147,7 +147,7 @@ impl Accelerator {
         }
     }
 
-    /// What runs the guests, as far as is known.
+    /// The accelerator of the guests, by the boots so far.
     pub fn used(&self) -> Accel {
         match (self.choice, &*self.kvm()) {
             (AccelChoice::Tcg, _) | (AccelChoice::Auto, Kvm::Broken { .. }) => Accel::Tcg,
@@ -166,7 +166,7 @@ impl Accelerator {
 }
 
 impl Turn<'_> {
-    /// What to boot under.
+    /// The accelerator for this boot.
     pub fn accel(&self) -> Accel {
         self.accel
     }

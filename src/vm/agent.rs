@@ -13,7 +13,7 @@ const MAX_MESSAGES: usize = 10_000;
 /// Bytes in one boot. A serial port takes minutes for more.
 pub(super) const MAX_BYTES: usize = 16 << 20;
 
-/// How much of a bad line a fault shows.
+/// The number of characters of a bad line to show in a fault.
 const SHOWN: usize = 120;
 
 /// A violation of the protocol by the agent.
@@ -22,7 +22,7 @@ pub enum ProtocolFault {
     /// A line has no end.
     #[error("a line of more than {MAX_LINE} bytes, beginning `{head}`")]
     TooLong {
-        /// How it begins.
+        /// Its beginning.
         head: String,
     },
     /// A line is not UTF-8.
@@ -34,7 +34,7 @@ pub enum ProtocolFault {
     /// A line is not a message.
     #[error("a line that is not a message ({why}): `{line}`")]
     NotAMessage {
-        /// What the JSON reader says.
+        /// The JSON reader's message.
         why: String,
         /// The line's head.
         line: String,
@@ -45,7 +45,7 @@ pub enum ProtocolFault {
         /// The message's type.
         kind: &'static str,
     },
-    /// The agent speaks another version.
+    /// The agent uses another version of the protocol.
     #[error("version {theirs} of the protocol, expected {VERSION}: the agent in the initramfs is not this program's")]
     OtherVersion {
         /// The agent's version.
@@ -89,9 +89,9 @@ pub enum ProtocolFault {
     /// Reports were lost on the way.
     #[error("the end announces {said} reports, but {seen} arrived")]
     LostReports {
-        /// What the end says.
+        /// The number in the end message.
         said: u32,
-        /// What came.
+        /// The number that arrived.
         seen: u32,
     },
     /// More messages or bytes than any boot has.

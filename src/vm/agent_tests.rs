@@ -43,7 +43,7 @@ fn line(message: &Message) -> Vec<u8> {
     line
 }
 
-/// Says all of it at once; the messages that were taken, and the fault.
+/// Sends all bytes in one piece; returns the accepted messages and the fault.
 fn say(jobs: &[&str], bytes: &[u8]) -> (Conversation, Vec<Message>, Result<(), ProtocolFault>) {
     let mut talk = Conversation::new(&plan(jobs));
     let mut messages = Vec::new();

@@ -15,16 +15,16 @@ use super::time::VirtualTime;
 use super::transcript::Transcript;
 use crate::matrix::MachineType;
 
-/// What to boot.
+/// The guest to boot.
 #[derive(Clone, Debug)]
 pub struct GuestSpec {
     /// The kernel: a bzImage, or an ELF image with a PVH entry.
     pub image: PathBuf,
-    /// What the image calls itself (`uname -r`), if it tells: the guest has to call itself so.
+    /// The image's own release (`uname -r`), if known: the guest must report the same.
     pub release: Option<String>,
     /// The initramfs with the agent and its plan.
     pub initramfs: Vec<u8>,
-    /// The plan's jobs: what the agent may speak of, and how long each may take.
+    /// The plan's jobs: the agent may only report these, and each has a time limit.
     pub jobs: Vec<Job>,
     /// Words to add to the kernel's command line.
     pub cmdline_extra: Option<String>,
@@ -34,13 +34,13 @@ pub struct GuestSpec {
     pub memory_mib: u32,
     /// The guest's processors.
     pub cpus: u32,
-    /// What runs the guest: from [`Turn::accel`](super::Turn::accel).
+    /// The accelerator, from [`Turn::accel`](super::Turn::accel).
     pub accel: Accel,
     /// Its virtual time; None for the host's.
     pub time: Option<VirtualTime>,
 }
 
-/// What a boot shows while it runs.
+/// An observation during a boot.
 #[derive(Clone, Copy, Debug)]
 pub enum Observed<'a> {
     /// The command that is about to be run.
@@ -64,16 +64,16 @@ pub struct Finished {
     pub reports: u32,
 }
 
-/// How a boot went.
+/// The result of a boot.
 #[derive(Clone, Debug)]
 pub struct Boot {
-    /// What it ran under.
+    /// Its accelerator.
     pub accel: Accel,
     /// Its virtual time, if it was virtual.
     pub time: Option<VirtualTime>,
     /// Everything that the guest said.
     pub transcript: Transcript,
-    /// How far it came.
+    /// The last stage that it reached.
     pub stage: Stage,
     /// `Linux version …`, the kernel's first line.
     pub banner: Option<String>,
@@ -81,7 +81,7 @@ pub struct Boot {
     pub messages: Vec<Message>,
     /// Jobs that had started but not reported: if the kernel crashed, one of them caused it.
     pub running: Vec<String>,
-    /// Whether and how it finished. Reports stand in `messages` in either case; only `Ok` makes them proof.
+    /// Its end, or the reason that it did not finish. `messages` has the reports in either case; only `Ok` makes them proof.
     pub end: Result<Finished, Failure>,
     /// Warnings of the kernel before the agent ran: many kernels warn of emulated hardware and are fine.
     pub warnings: Vec<Splat>,
@@ -89,7 +89,7 @@ pub struct Boot {
     pub wall: Duration,
     /// QEMU's processor time, user and system.
     pub cpu: Option<Duration>,
-    /// What the host did meanwhile.
+    /// The host's behaviour during the boot.
     pub host: HostRecord,
 }
 

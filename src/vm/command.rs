@@ -24,7 +24,7 @@ const CMDLINE: &[&str] = &[
     // Shows an early crash of the decompressor or the kernel. It ends when the real console starts, and its cost is
     // too small to measure.
     "earlyprintk=serial,ttyS0,115200",
-    // A panic restarts at once, which ends QEMU right after the dump.
+    // A panic restarts immediately, which ends QEMU right after the dump.
     "panic=-1",
     // So does an oops, because the guest cannot be trusted after it.
     "oops=panic",
@@ -37,7 +37,7 @@ const CMDLINE: &[&str] = &[
     "no_timer_check",
     // Ciphers are not tested at boot: no reproducer uses one, and under TCG it is a tenth of a boot.
     "cryptomgr.notests",
-    // Whatever the kernel was built with: a warning that is not printed would not be seen (KERN_INFO and above).
+    // Overrides the kernel's build configuration: warnings below the console's level would be lost (KERN_INFO and above).
     "loglevel=7",
 ];
 
@@ -53,15 +53,15 @@ pub enum SpecError {
     /// A character that ends the command line, or a line of it.
     #[error("the kernel command line has a control character: {text:?}")]
     CmdlineControl {
-        /// What was to be added.
+        /// The words to add.
         text: String,
     },
     /// No guest has so little or so much.
     #[error("a guest with {given} {what}: expected {least} to {most}")]
     OutOfRange {
-        /// Of what.
+        /// The resource.
         what: &'static str,
-        /// What was asked for.
+        /// The requested amount.
         given: u32,
         /// The minimum.
         least: u32,
@@ -149,7 +149,7 @@ impl QemuCommand {
         out
     }
 
-    /// The arguments without the paths of this host: what the guest is, wherever its files are.
+    /// The arguments without the paths of this host: they describe the guest, independent of its files' location.
     pub fn fingerprint(&self) -> Vec<String> {
         let word = |arg: &Arg| match arg {
             Arg::Text(text) => text.to_string_lossy().into_owned(),
@@ -163,7 +163,7 @@ impl QemuCommand {
     }
 
     /// The words of a shell's command for a person: the initramfs in `$initramfs`, the console on the terminal,
-    /// what the agent says in `$agent`.
+    /// the agent's output in `$agent`.
     pub(crate) fn shell_words(&self) -> Vec<Word> {
         let text = |t: &str| Word::Text(t.into());
         let mut out = vec![Word::Text(self.program.clone().into_os_string())];
@@ -255,7 +255,7 @@ fn cmdline(extra: Option<&str>) -> Result<String, SpecError> {
         if extra.chars().any(char::is_control) {
             return Err(SpecError::CmdlineControl { text: extra.to_owned() });
         }
-        // Ours come last, because the last ones count: a `quiet` or another console would hide what the monitor lives on.
+        // Ours come last, because the last ones count: a `quiet` or another console would hide the monitor's input.
         line = format!("{extra} {ours}");
     }
     if line.len() > MAX_CMDLINE {

@@ -28,10 +28,10 @@ const MAX_WARNINGS: usize = 20;
 /// below 300 kB.
 pub(crate) const MAX_CONSOLE: u64 = 1 << 20;
 
-/// How the kernel's first line begins (`linux_banner` of init/version.c); its release follows.
+/// The beginning of the kernel's first line (`linux_banner` of init/version.c); its release follows.
 pub(crate) const BANNER: &str = "Linux version ";
 
-/// How far a boot has come.
+/// The stage that a boot has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// QEMU runs, without output from the guest.
@@ -71,11 +71,11 @@ impl Stage {
 /// An oops, panic, warning or the like, as the kernel printed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splat {
-    /// What kind it is.
+    /// Its kind.
     pub kind: SplatKind,
     /// The kernel's own words, without addresses and times.
     pub title: String,
-    /// The lines of the dump, as far as they were bounded: head and tail, with a line of `…` between them.
+    /// The lines of the dump, truncated: head and tail, with a line of `…` between them.
     pub excerpt: Vec<String>,
 }
 
@@ -198,7 +198,7 @@ impl Monitor {
         self.warning = None;
     }
 
-    /// From here on the kernel's dump is what was asked for with an NMI.
+    /// The kernel's dump from here on is the one that an NMI requested.
     pub(crate) fn expect_dump(&mut self) {
         self.asked = Some(Dump::new(SplatKind::Panic, String::new(), Vec::new()));
     }
@@ -208,7 +208,7 @@ impl Monitor {
         self.asked.as_ref().map(|d| d.splat().excerpt).unwrap_or_default()
     }
 
-    /// The splat that ends the boot, as far as it is printed.
+    /// The splat that ends the boot, with the lines printed so far.
     pub(crate) fn hit(&self) -> Option<Splat> {
         self.hit.as_ref().map(Dump::splat)
     }
@@ -218,7 +218,7 @@ impl Monitor {
         self.hit.is_some()
     }
 
-    /// How far the boot is, as the console tells it.
+    /// The stage of the boot, according to the console.
     pub(crate) fn stage(&self) -> Stage {
         self.stage
     }
@@ -331,7 +331,7 @@ impl Monitor {
     }
 
     fn progress(&mut self, text: &str) {
-        // What the firmware and the setup code print before may have no newline.
+        // Earlier output of the firmware and the setup code may lack a newline.
         if self.stage < Stage::Kernel
             && let Some(at) = text.find(BANNER)
         {

@@ -9,7 +9,7 @@ fn of(bytes: &[u8]) -> Monitor {
     monitor
 }
 
-/// Every sample in `tests/console/`: a console's log, and beside it what is to be found in it.
+/// Every sample in `tests/console/`: a console's log, and next to it the expected result.
 #[test]
 fn every_golden_console_log_gives_the_result_beside_it() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::accel::Accel;
 
-/// How many processes want each processor of the host: 1.0 is fully busy.
+/// The number of processes for each processor of the host: 1.0 is fully busy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostLoad(f64);
 
@@ -25,14 +25,14 @@ impl HostLoad {
         Self(self.0.max(Self::of(runnable as f64, processors).0))
     }
 
-    /// The host's load now, with so many guests of so many processors each about to run beside each other.
+    /// The host's load now, with this many guests of this many processors each about to run concurrently.
     pub fn beside(guests: usize, cpus: u32) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self::now().at_least(guests.saturating_mul(usize::try_from(cpus).unwrap_or(1)), processors)
     }
 
-    /// How many times as long a guest's own work may take: 1, 2, 4 or 8. So few values, because they become a part of
-    /// the guest's plan, and a guest with another plan is another guest to keep.
+    /// The factor for the time of a guest's own work: 1, 2, 4 or 8. There are only few values because they become part of
+    /// the guest's plan, and each different plan needs its own cached guest.
     pub fn patience(self) -> u32 {
         [1_u32, 2, 4].into_iter().find(|times| self.0 <= f64::from(*times)).unwrap_or(8)
     }
@@ -52,7 +52,7 @@ impl HostLoad {
     }
 }
 
-/// How long each wait of a boot may take. All but the jobs' own deadlines, which are the guest's time.
+/// The longest duration of each wait in a boot. Excludes the jobs' own deadlines, which are in the guest's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// From QEMU's start to the first byte on the console.
@@ -63,7 +63,7 @@ pub struct Deadlines {
     pub silence: Duration,
     /// From one event to the start of the next job, and from the last report to the end.
     pub step: Duration,
-    /// What a job may take beyond its own deadline, at which the agent reports it.
+    /// The time a job may take beyond its own deadline, at which the agent reports it.
     pub slack: Duration,
     /// From the agent's end to QEMU's.
     pub shutdown: Duration,
@@ -101,7 +101,7 @@ impl Deadlines {
     }
 
     /// The same with another limit for the whole boot up to the hello, for a kernel that is known to be slow.
-    /// Silence is then allowed for as long.
+    /// The limit for silence is then the same.
     #[must_use]
     pub fn with_boot_limit(self, hello: Duration) -> Self {
         Self { hello, silence: hello, life: self.life.min(hello), ..self }

@@ -7,7 +7,7 @@ use super::agent::ProtocolFault;
 use super::console::Stage;
 use super::splat::SplatKind;
 
-/// What the controller was waiting for when a deadline passed.
+/// The event that the controller was waiting for when a deadline passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AwaitedEvent {
     /// The first byte on the console.
@@ -43,7 +43,7 @@ impl fmt::Display for AwaitedEvent {
     }
 }
 
-/// What kind of failure ended a boot.
+/// The kind of failure that ended a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The host could not give what a boot needs (processes, memory, file descriptors), kept the guest from running, or
@@ -61,7 +61,7 @@ pub enum FailureKind {
     Reset,
     /// The guest restarted or powered off before the agent's end.
     Lost,
-    /// What runs is not the kernel of the image.
+    /// The running kernel is not the image's.
     Impostor,
     /// The agent's words make no sense.
     Protocol(ProtocolFault),
@@ -69,7 +69,7 @@ pub enum FailureKind {
     Flood,
     /// Nothing happened for too long.
     Hang {
-        /// What the controller was waiting for.
+        /// The event that the controller was waiting for.
         waiting: AwaitedEvent,
         /// For how long.
         after: Duration,
@@ -98,11 +98,11 @@ impl FailureKind {
 /// Why a boot did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// One line: the kernel's own words if it has any.
     pub title: String,
-    /// How far the boot was.
+    /// The stage of the boot.
     pub stage: Stage,
     /// The kernel's dump, or what QEMU said: bounded, and empty if there is none.
     pub excerpt: Vec<String>,

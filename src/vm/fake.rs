@@ -12,7 +12,7 @@ use super::boot::GuestSpec;
 use super::host_watch::{Freeze, FreezeCause, HostRecord};
 use super::machine::{Happening, Machine, MachineExit, Qmp};
 
-/// What a scripted machine does next.
+/// The next action of a scripted machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// Lets this much time pass.
@@ -50,13 +50,13 @@ impl Fake {
         }
     }
 
-    /// What an NMI makes the machine do. Without it QEMU refuses the NMI.
+    /// The actions of the machine after an NMI. Without them QEMU rejects the NMI.
     pub(crate) fn on_nmi(mut self, acts: Vec<Act>) -> Self {
         self.on_nmi = acts;
         self
     }
 
-    /// What the machine still says when it is stopped.
+    /// The last output of the machine when it is stopped.
     pub(crate) fn on_stop(mut self, acts: Vec<Act>) -> Self {
         self.on_stop = acts;
         self
@@ -82,7 +82,7 @@ impl Scripts {
         Fake::new(self.waiting.lock().expect("a lock").pop_front().expect("a script for each boot"))
     }
 
-    /// The boots so far: under which accelerator, and of which jobs.
+    /// The boots so far, each with its accelerator and its jobs.
     pub(crate) fn played(&self) -> Vec<String> {
         self.played.lock().expect("a lock").clone()
     }

@@ -1,4 +1,4 @@
-//! What a guest says, for `fuzz/`.
+//! A guest's output, for `fuzz/`.
 
 use backproof_protocol::Job;
 

@@ -19,7 +19,7 @@ pub(crate) struct HaltQuestion {
 }
 
 impl HaltQuestion {
-    /// Of a guest that was heard now.
+    /// For a guest with output now.
     pub(crate) fn after(now: Instant) -> Self {
         Self { at: now + FIRST, halted: false }
     }

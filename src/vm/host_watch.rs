@@ -32,7 +32,7 @@ const BUSY: f64 = 2.0;
 /// The share of the processors' time that a hypervisor took, from which on a host is called too busy.
 const MUCH_STEAL: f64 = 0.25;
 
-/// How the host kept a guest from running.
+/// The way in which the host kept a guest from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FreezeCause {
     /// QEMU was stopped: SIGSTOP, a debugger.
@@ -46,7 +46,7 @@ pub enum FreezeCause {
 /// A time in which the host kept a guest from running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freeze {
-    /// How.
+    /// The cause.
     pub cause: FreezeCause,
     /// When it had ended.
     pub ended: Instant,
@@ -72,7 +72,7 @@ impl fmt::Display for Freeze {
     }
 }
 
-/// What the host did while it ran a guest.
+/// The host's behaviour while it ran a guest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostRecord {
     /// The longest freezes, in their order.
@@ -142,7 +142,7 @@ impl HostWatch {
         self.thread.is_some()
     }
 
-    /// Ends it: what was seen.
+    /// Ends it, and returns the record.
     pub(crate) fn finish(self) -> HostRecord {
         drop(self.stop);
         self.thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
@@ -204,7 +204,7 @@ fn times(stat: &str, ticks_per_second: u64) -> (BTreeMap<String, Duration>, Dura
     (steal, total)
 }
 
-/// What the samples come to.
+/// The sum of the samples.
 #[derive(Debug, Default)]
 struct Tally {
     first: Option<Sample>,
@@ -227,7 +227,7 @@ impl Tally {
             return;
         };
         let passed = now.clock.saturating_sub(before.clock);
-        // A processor that was away tells it all at once when it is back; one that is shared tells a little each time.
+        // A processor that was away reports its whole steal time when it is back; a shared one reports a little each time.
         let stolen = now.steal.iter().filter_map(|(cpu, steal)| Some(steal.saturating_sub(*before.steal.get(cpu)?)));
         let stolen = stolen.max().unwrap_or_default();
         if passed >= FREEZE + PERIOD {

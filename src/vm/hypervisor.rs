@@ -1,4 +1,4 @@
-//! What runs guests: QEMU, or a script in tests, so that the code above a boot can be tested without QEMU.
+//! The hypervisor of the guests: QEMU, or a script in tests, so that code above a boot can be tested without QEMU.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use super::{Stage, watch};
 use crate::kernel::Store;
 use crate::shim::Shim;
 
-/// What runs guests.
+/// The hypervisor of the guests.
 #[derive(Debug)]
 pub enum Hypervisor {
     /// QEMU.
@@ -38,7 +38,7 @@ impl Hypervisor {
         }
     }
 
-    /// What it says of itself to `--version`: a distribution's packages differ in it.
+    /// Its output for `--version`, which differs between a distribution's packages.
     pub fn banner(&self) -> &str {
         match self {
             Self::Qemu(qemu) => qemu.banner(),
@@ -47,7 +47,7 @@ impl Hypervisor {
         }
     }
 
-    /// What decides what a guest in virtual time says, beside the guest, as one sha256.
+    /// The sha256 of everything besides the guest that affects the output of a guest in virtual time.
     ///
     /// # Errors
     /// If its files cannot be read.

@@ -1,4 +1,4 @@
-//! Finds guests that are not the kernel of the image: what the agent says of itself has to fit the image and the console.
+//! Finds guests that do not run the image's kernel: the agent's report must match the image and the console.
 
 use super::console;
 

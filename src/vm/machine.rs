@@ -48,18 +48,18 @@ pub struct QmpLine {
     pub json: String,
 }
 
-/// How QEMU ended.
+/// The end of QEMU.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MachineExit {
     /// Its status, if known.
     pub(crate) status: Option<ExitStatus>,
-    /// What it wrote to its standard error: head and tail.
+    /// Its standard error: head and tail.
     pub(crate) stderr: Vec<String>,
     /// Whether backproof killed it, because it did not end by itself.
     pub(crate) killed: bool,
     /// Processor time, user and system together.
     pub(crate) cpu: Option<Duration>,
-    /// What the host did while it ran.
+    /// The host's behaviour while QEMU ran.
     pub(crate) host: HostRecord,
 }
 
@@ -79,6 +79,6 @@ pub(crate) trait Machine {
     /// it could be sent.
     async fn inject_nmi(&mut self) -> bool;
 
-    /// Ends the machine; [`Machine::next`] then gives what is left, and the exit.
+    /// Ends the machine; [`Machine::next`] then returns the remaining output, and the exit.
     async fn stop(&mut self);
 }

@@ -1,8 +1,8 @@
-//! Boots a guest in QEMU and watches it. Only this room knows QEMU.
+//! Boots a guest in QEMU and watches it. No other room knows QEMU.
 //!
 //! A run makes one [`Hypervisor`] and one [`Accelerator`]. For each boot it takes a [`Turn`], describes the guest in a
-//! [`GuestSpec`], calls [`Hypervisor::boot`], and gives the [`Boot`] to [`Turn::finish`], which may ask for another boot if
-//! KVM could not run the guest.
+//! [`GuestSpec`], calls [`Hypervisor::boot`], and passes the [`Boot`] to [`Turn::finish`], which may require another boot
+//! if KVM could not run the guest.
 //!
 //! A boot has five sources of information: the kernel's console, the agent's port, QMP, QEMU's standard error and its
 //! exit. One loop reads them all and decides. That loop does not know QEMU: it watches a `Machine`, which is a script in

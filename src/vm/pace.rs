@@ -1,5 +1,5 @@
-//! How far the host let a guest in virtual time run. Such a guest doesn't notice the host's load, and its deadlines must not
-//! either: they are measured in time that QEMU used, or slept through without anything to do.
+//! The time for which the host let a guest in virtual time run. Such a guest doesn't notice the host's load, so its
+//! deadlines must ignore the load too: they are measured in time that QEMU used, or slept through while idle.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ pub(crate) struct PaceSample {
 }
 
 impl PaceSample {
-    /// Of this process, at this time of the host's clock.
+    /// A sample of this process, at this time of the host's clock.
     pub(crate) fn now(pid: Pid, wall: Duration) -> Self {
         let process = format!("/proc/{}", pid.as_raw_nonzero());
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -52,7 +52,7 @@ pub(crate) fn cpu_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// How far a guest could run.
+/// The time for which a guest could run.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     granted_ms: AtomicU64,
@@ -61,7 +61,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// How long QEMU ran, or slept with nothing to do.
+    /// The time for which QEMU ran, or slept while idle.
     pub(crate) fn granted(&self) -> Duration {
         Duration::from_millis(self.granted_ms.load(Ordering::Relaxed))
     }
@@ -74,7 +74,7 @@ impl Pace {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let starved = if slept || !ran.is_zero() { 0 } else { self.starved_ms.load(Ordering::Relaxed) + millis(wall) };
         self.starved_ms.store(starved, Ordering::Relaxed);
-        // Its main thread and its processor may run beside each other.
+        // Its main thread and its processor may run concurrently.
         let granted = if slept || starved > millis(STARVED) { wall } else { ran.min(wall) };
         self.granted_ms.fetch_add(millis(granted), Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn only_granted_time_counts() {
-        // Wall and processor time in ms, and whether it slept; then what was granted.
+        // Wall and processor time in ms, and whether it slept; then the granted time.
         type Row<'a> = (&'a str, &'a [(u64, u64, bool)], u64);
         let table: &[Row] = &[
             ("alone", &[(0, 0, false), (200, 200, false), (400, 390, false)], 390),

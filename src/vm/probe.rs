@@ -20,7 +20,7 @@ const MAX_WORDS: u64 = 64 << 10;
 /// Runs QEMU's firmware under KVM until it says something (SeaBIOS writes to the I/O port 0x402).
 ///
 /// # Errors
-/// What KVM did instead, for people.
+/// KVM's failure, for people.
 pub async fn probe_kvm(qemu: &Qemu, shim: &Shim) -> Result<(), String> {
     if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         return Err(format!("cannot open /dev/kvm: {error}"));

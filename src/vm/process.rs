@@ -28,10 +28,10 @@ use super::pace::{self, Pace};
 use super::qmp::{self, Request};
 use crate::shim::Shim;
 
-/// How long QEMU may take to exit after `quit` before it is killed.
+/// The time that QEMU may take to exit after `quit` before it is killed.
 const QUIT: Duration = Duration::from_millis(500);
 
-/// How long QEMU may take to answer over QMP.
+/// The time that QEMU may take to answer over QMP.
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// QEMU's own words are few; a QEMU that floods its standard error is cut in the middle.
@@ -50,7 +50,7 @@ pub(crate) struct QemuProcess {
     child: Child,
     pid: Option<Pid>,
     started: Instant,
-    /// How far a guest in virtual time could run.
+    /// The time for which a guest in virtual time could run.
     pace: Option<Arc<Pace>>,
     console: Option<pipe::Receiver>,
     agent: Option<pipe::Receiver>,
@@ -59,7 +59,7 @@ pub(crate) struct QemuProcess {
     qmp: mpsc::UnboundedReceiver<Qmp>,
     requests: mpsc::UnboundedSender<Request>,
     talk: JoinHandle<()>,
-    /// Watches what the host does to it; gone once the process is.
+    /// Watches the host's effect on it; gone once the process is.
     host: Option<HostWatch>,
     /// Set once the machine is to end.
     kill_at: Option<Instant>,
@@ -145,7 +145,7 @@ impl Machine for QemuProcess {
     async fn next(&mut self) -> Happening {
         let (mut console, mut agent, mut errors) = ([0; CHUNK], [0; CHUNK], [0; 2048]);
         loop {
-            // The console comes first: what the kernel printed before the agent spoke is then heard before it.
+            // The console comes first, so that the kernel's lines from before the agent's start are read before the agent's.
             tokio::select! {
                 biased;
                 read = read_from(&mut self.console, &mut console), if self.console.is_some() => match read {
@@ -186,7 +186,7 @@ impl Machine for QemuProcess {
     }
 
     async fn stop(&mut self) {
-        // A QEMU that cannot be asked is killed at once. One that ignores `quit` is killed by `next`.
+        // A QEMU without QMP is killed immediately. One that ignores `quit` is killed by `next`.
         let asked = self.requests.send(Request::Quit).is_ok();
         self.kill_at = Some(if asked { Instant::now() + QUIT } else { Instant::now() });
     }
@@ -218,8 +218,8 @@ async fn read_from(from: &mut Option<impl tokio::io::AsyncRead + Unpin>, buffer:
     from.read(buffer).await.ok().filter(|&n| n > 0)
 }
 
-/// A pipe for what QEMU writes. A guest in virtual time notices a port that is not taken from at once, and then says other
-/// bytes. A socket is full after some 300 writes of one byte; this holds all that most guests say.
+/// A pipe for QEMU's output. A guest in virtual time notices if its port is not read promptly, and then prints other
+/// bytes. A socket is full after some 300 writes of one byte; this pipe holds the whole output of most guests.
 fn output() -> io::Result<(pipe::Receiver, OwnedFd)> {
     let (here, there) = io::pipe()?;
     // Beyond a limit of this user's pipes (pipe(7)) it keeps its 64 KiB.

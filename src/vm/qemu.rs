@@ -15,7 +15,7 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// cannot be told from a power-off; 2.12 sockets that are inherited already connected.
 pub const OLDEST: QemuVersion = QemuVersion { major: 4, minor: 2, micro: 0 };
 
-/// How long `--version` may take. It takes 50 ms; a host that swaps takes longer.
+/// The time that `--version` may take. It takes 50 ms; a host that swaps takes longer.
 pub(super) const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// A version of QEMU.
@@ -57,7 +57,7 @@ pub enum QemuError {
     Broken {
         /// The program.
         program: PathBuf,
-        /// What happened.
+        /// The reason.
         why: String,
     },
 }

@@ -1,5 +1,5 @@
-//! What a QEMU is to a guest: the program's bytes and those of the firmware that it loads. A guest in virtual time says the
-//! same only in the same QEMU.
+//! The identity of a QEMU for a guest: the bytes of the program and of the firmware that it loads. A guest in virtual time
+//! has the same output only in the same QEMU.
 
 use std::path::PathBuf;
 use std::process::Command;

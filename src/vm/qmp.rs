@@ -17,7 +17,7 @@ use super::machine::{Qmp, QmpLine};
 /// A longer line is dropped. QEMU's own answers to what is asked here have a few hundred bytes.
 const MAX_LINE: usize = 64 * 1024;
 
-/// What QEMU is asked.
+/// A request to QEMU.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// An NMI for every processor; answered with whether QEMU took it.
@@ -28,7 +28,7 @@ pub(crate) enum Request {
     Quit,
 }
 
-/// What a command in flight is for.
+/// The purpose of a command in flight.
 enum Answer {
     /// Nothing if QEMU did not answer.
     Status(Result<String, ()>),
@@ -107,7 +107,7 @@ async fn serve<R, W>(
                         return;
                     }
                 }
-                // QEMU has hung up. What it answered before still counts.
+                // QEMU has hung up. Earlier answers still count.
                 Some(Err(_)) | None => break,
             },
             request = requests.recv() => match request {

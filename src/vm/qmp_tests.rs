@@ -13,7 +13,7 @@ fn event(name: &str, data: &str) -> String {
     format!(r#"{{"timestamp": {{"seconds": 1, "microseconds": 2}}, "event": "{name}", "data": {data}}}"#)
 }
 
-/// Plays QEMU: expects each command in its turn, and answers with these lines. What was learned comes back.
+/// Plays QEMU: expects each command in its turn, and answers with these lines. Returns the observations.
 async fn play(turns: Vec<(&str, Vec<String>)>, requests: Vec<Request>) -> Vec<Qmp> {
     let (here, there) = UnixStream::pair().expect("a pair");
     let (news, mut heard) = mpsc::unbounded_channel();

@@ -10,7 +10,7 @@ use super::host_watch::HostRecord;
 use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::transcript::Transcript;
 
-/// A finished boot: what the guest said, its restart, and QEMU's end.
+/// A finished boot: the guest's output, its restart, and QEMU's end.
 pub(crate) struct RecordedMachine {
     happenings: VecDeque<Happening>,
 }

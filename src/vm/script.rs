@@ -88,7 +88,7 @@ mod tests {
             )
         ) {
             let image = OsString::from_vec(path.clone());
-            // A program that prints its arguments stands in for QEMU.
+            // A program that prints its arguments replaces QEMU.
             let command = QemuCommand::new(Path::new("/usr/bin/printf"), &GuestSpec { image: image.into(), ..spec() })
                 .expect("a sane guest");
             let script = String::from_utf8_lossy(&command.script(Path::new("/i"))).into_owned();

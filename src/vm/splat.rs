@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-/// What kind of distress the kernel reported.
+/// The kind of distress that the kernel reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SplatKind {
     /// `Kernel panic - not syncing`, unless one of the reasons below applies.
@@ -238,7 +238,7 @@ pub(crate) fn title(text: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     for word in text.split_whitespace() {
         match word {
-            // What follows is this boot's: times, states, sizes, scores.
+            // The rest is specific to this boot: times, states, sizes, scores.
             "-" | "IP" | "score" | "(stack" => break,
             _ if word.starts_with("total-vm:") => break,
             _ if word.starts_with("[#") => {

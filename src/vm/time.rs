@@ -1,8 +1,8 @@
-//! How a guest's time passes.
+//! The time of a guest.
 //!
 //! Under TCG, QEMU can derive the guest's clocks from the number of executed instructions (`-icount`). An idle guest then
-//! skips to its next timer, so waits cost nothing. The host's load changes nothing that the guest can see, and all its
-//! randomness comes from one seed: the same kernel, initramfs, QEMU and seed give the same bytes.
+//! skips to its next timer, so waits cost nothing. The guest cannot notice the host's load, and all its randomness comes
+//! from one seed: the same kernel, initramfs, QEMU and seed produce the same bytes.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,15 +29,15 @@ pub const DEFAULT_SEED: u32 = 1;
 /// The virtual time of one boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualTime {
-    /// What all of the guest's randomness is drawn from (QEMU's `-seed`).
+    /// The seed of all the guest's randomness (QEMU's `-seed`).
     pub seed: u32,
     /// Each instruction takes 2^shift nanoseconds (QEMU's `-icount`).
     pub shift: u8,
 }
 
 impl VirtualTime {
-    /// How many times a job's own deadline, by the guest's clock, its report may take by the host's. A guest second is some 60
-    /// million instructions, which cost 0.1 to 0.6 s of the host's processor.
+    /// The factor from a job's own deadline, by the guest's clock, to the limit for its report, by the host's. A guest second is
+    /// some 60 million instructions, which cost 0.1 to 0.6 s of the host's processor.
     pub(super) const PATIENCE: u32 = 4;
 
     /// Virtual time with this seed.
@@ -75,7 +75,7 @@ pub enum TimeChoice {
     Real,
 }
 
-/// How the guests' time passes in a run, shared by all its boots.
+/// The time of a run's guests, shared by all its boots.
 #[derive(Debug)]
 pub struct Timing {
     choice: TimeChoice,

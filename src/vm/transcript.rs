@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::agent::MAX_BYTES;
 
-/// How much of a line a difference shows.
+/// The number of characters of a line to show in a difference.
 const SHOWN: usize = 160;
 
-/// What a guest said on its two ports, as the files of a boot's folder have it.
+/// A guest's output on its two ports, as in the files of a boot's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
     /// The kernel's console: console.log.
@@ -25,9 +25,9 @@ pub struct TranscriptDifference {
     pub file: &'static str,
     /// The line, from 1 on.
     pub line: usize,
-    /// What it was; None if the file ended before.
+    /// The earlier line; None if the file ended before.
     pub then: Option<String>,
-    /// What it is now; None if the file ends before.
+    /// The current line; None if the file ends before.
     pub now: Option<String>,
 }
 

@@ -15,11 +15,11 @@ pub(crate) struct Evidence<'a> {
     pub(crate) console: &'a Monitor,
     /// The agent has ended as it should.
     pub(crate) ended: bool,
-    /// What made the watch end the machine.
+    /// The failure for which the watch ended the machine.
     pub(crate) ending: Option<(FailureKind, String)>,
-    /// Why what runs is not the kernel of the image, if it isn't.
+    /// The evidence that the running kernel is not the image's, if any.
     pub(crate) impostor: Option<String>,
-    /// How the host kept the guest from running, at any time.
+    /// A freeze of the guest by the host, at any time.
     pub(crate) frozen: Option<&'a Freeze>,
     /// The same, since the agent spoke.
     pub(crate) frozen_since_hello: Option<&'a Freeze>,
@@ -28,11 +28,11 @@ pub(crate) struct Evidence<'a> {
     pub(crate) exit: &'a MachineExit,
 }
 
-/// What a failure is made of: kind, title, excerpt.
+/// The parts of a failure: kind, title, excerpt.
 pub(crate) type Conclusion = (FailureKind, String, Vec<String>);
 
-/// What QEMU says of an image that it does not take (`hw/i386/x86.c`, `hw/core/loader.c`). A file without a
-/// bzImage's header is taken for a kernel before 2.00, which cannot have an initramfs.
+/// QEMU's messages about an image that it rejects (`hw/i386/x86.c`, `hw/core/loader.c`). QEMU considers a file without a
+/// bzImage's header a kernel before 2.00, which cannot have an initramfs.
 const NOT_A_KERNEL: &[&str] = &[
     "linux kernel too old to load a ram disk",
     "Error loading uncompressed kernel without PVH ELF Note",
@@ -158,7 +158,7 @@ fn qemu_broke(seen: &Evidence<'_>) -> Option<Conclusion> {
         Some(line) => format!("{how}: {}", own_words(line)),
         None => how,
     };
-    // A guest cannot make QEMU abort under TCG for want of an accelerator, and KVM's failures look just like this.
+    // A guest cannot make QEMU abort under TCG for lack of an accelerator, and KVM's failures look just like this.
     let kind = match seen.accel {
         Accel::Kvm => FailureKind::Accelerator,
         Accel::Tcg => FailureKind::Qemu,

@@ -1,6 +1,6 @@
 //! The watch: one loop that decides how a boot ends.
 //!
-//! Its rules: a splat on the console ends the wait at once, but the watch reads the rest of the dump. A lost connection
+//! Its rules: a splat on the console ends the wait immediately, but the watch reads the rest of the dump. A lost connection
 //! may race with an oops, so the watch decides only after the machine's last output; an oops then overrides any claimed
 //! success. Every wait has a deadline and a name.
 
@@ -24,7 +24,7 @@ use super::time::VirtualTime;
 use super::transcript::Transcript;
 use super::verdict;
 
-/// How often to look at the clock of a guest in virtual time, at most.
+/// The longest interval between two looks at the clock of a guest in virtual time.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The observer of a boot.
@@ -120,7 +120,7 @@ impl Watch<'_> {
                 Ok(Happening::Exited(exit)) => return exit,
                 Ok(happening) => self.take(happening),
                 Err(_) => match waiting {
-                    // The dump is complete, as far as it comes.
+                    // The dump will not get any longer.
                     None if self.now >= limit => return self.stop(machine).await,
                     Some(waiting) if self.now >= limit => self.hang(waiting, Some(limit), machine).await,
                     Some(waiting) if self.now >= self.halt.at && self.has_halted(machine).await => {
@@ -153,7 +153,7 @@ impl Watch<'_> {
         }
     }
 
-    /// The next deadline, and what the watch waits for: none once the end is decided.
+    /// The next deadline, and the event that the watch waits for: none once the end is decided.
     fn wait(&self) -> (Instant, Option<AwaitedEvent>) {
         let d = self.deadlines;
         if let Some(ending) = &self.ending {
@@ -295,7 +295,7 @@ impl Watch<'_> {
             return;
         }
         self.end(Some((FailureKind::Hang { waiting, after }, title)));
-        // What was half said belongs to before.
+        // An incomplete line belongs to the time before.
         self.console.end();
         if self.console.is_hit() {
             return self.wait_for_dump();

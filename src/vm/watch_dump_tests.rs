@@ -1,4 +1,4 @@
-//! What the watch does with a guest that hangs or dumps.
+//! The watch's handling of a guest that hangs or dumps.
 
 use super::*;
 

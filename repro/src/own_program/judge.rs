@@ -60,7 +60,7 @@ impl Verdict {
         }
     }
 
-    /// The conclusion that an exit status stands for.
+    /// The conclusion for an exit status.
     fn of_code(code: i32) -> Self {
         match code {
             0 => Self::NotAffected,

@@ -28,10 +28,10 @@ const STDOUT_MAX: usize = 32 * 1024;
 /// The most bytes that it may print on stderr.
 const STDERR_MAX: usize = 1 << 20;
 
-/// How many lines of stderr become notes, and how many characters of each.
+/// The most lines of stderr that become notes, and the most characters of each.
 const NOTES: (usize, usize) = (20, 200);
 
-/// How long a program's pipes may stay open after its end. Only processes that it left behind can hold them.
+/// The time that a program's pipes may stay open after its end. Only its remaining child processes can hold them.
 const PIPES: Duration = Duration::from_secs(1);
 
 /// Sends a message of the job.

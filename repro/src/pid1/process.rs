@@ -33,7 +33,7 @@ pub struct Running {
     printed: usize,
     /// The number of lines that were not messages.
     invalid: usize,
-    /// What each check waits for.
+    /// The event that each check waits for.
     waiting: BTreeMap<String, String>,
     report: Option<Report>,
     /// Whether its pipe has ended.
@@ -56,7 +56,7 @@ impl Running {
         Self {
             id: id.to_owned(),
             started,
-            // A deadline that the clock can't represent has passed at once.
+            // A deadline that the clock can't represent has already passed.
             deadline: started.checked_add(Duration::from_millis(deadline_ms)).unwrap_or(started),
             deadline_ms,
             silent: process.is_err(),
@@ -159,7 +159,7 @@ impl Running {
     }
 }
 
-/// How a process ended, unless it ended well.
+/// The bad end of a process; none if it ended well.
 fn ended_badly(status: WaitStatus) -> Option<String> {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(0), _) => None,

@@ -14,7 +14,7 @@ use crate::wire::{Tried as _, WireError};
 pub struct Client(OwnedFd);
 
 impl Client {
-    /// Creates the socket. Writes go out at once (`TCP_NODELAY`).
+    /// Creates the socket. Writes are sent immediately (`TCP_NODELAY`).
     ///
     /// # Errors
     /// The kernel's error.
@@ -29,7 +29,7 @@ impl Client {
     /// Starts connecting.
     ///
     /// # Errors
-    /// If the kernel refuses at once.
+    /// If the kernel rejects it immediately.
     pub fn connect(&self, to: SocketAddr) -> Result<(), WireError> {
         match connect(&self.0, &to) {
             Ok(()) | Err(Errno::INPROGRESS) => Ok(()),

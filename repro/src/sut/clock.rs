@@ -10,7 +10,7 @@ use rustix::time::{ClockId, Timespec, clock_settime};
 /// Milliseconds of the kernel's tick (`jiffies`) since some moment, in steps of 10.
 ///
 /// TCP's timeouts follow the tick. For some seconds, until a guest's kernel trusts its clock, a busy host makes it miss
-/// ticks and then catch up all at once, so CLOCK_MONOTONIC says nothing about them.
+/// ticks and then catch up in one step, so CLOCK_MONOTONIC is no measure for them.
 pub fn tick_ms() -> u64 {
     // times(2) counts in USER_HZ, which is always 100 on x86 (include/asm-generic/param.h).
     const MS_A_TICK: u64 = 10;
@@ -22,10 +22,10 @@ pub fn tick_ms() -> u64 {
     u64::try_from(ticks).unwrap_or(0) * MS_A_TICK
 }
 
-/// How far it jumps.
+/// The size of a jump.
 const JUMP: Duration = Duration::from_secs(5 * 3600);
 
-/// How long it stays wrong, or right. Shorter than any TCP timeout, so that each one sees it jump.
+/// The time for which it stays wrong, or right. Shorter than any TCP timeout, so that each one sees it jump.
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Makes the wall clock jump back and forth by hours until it is stopped.

@@ -1,5 +1,5 @@
-//! A burst of real connections: hundreds of clients connect to a TCPStore server at once, with real sockets on both
-//! ends. The wire loses nothing; only the kernel's queues drop packets.
+//! A burst of real connections: hundreds of clients connect to a TCPStore server at the same time, with real sockets on
+//! both ends. The wire loses nothing; only the kernel's queues drop packets.
 //!
 //! All SYNs arrive together. As long as the SYN queue has room they get ordinary answers, then cookies. When the ACKs
 //! and the first bytes arrive, the kernel drops them if the accept queue is full. The server accepts one connection
@@ -62,7 +62,7 @@ const SYN_ACK: u8 = 0x12;
 pub struct Burst {
     /// Its name in the report.
     pub name: String,
-    /// How many clients connect at once.
+    /// The number of clients that connect at the same time.
     pub clients: u16,
     /// Sysctls of the server's namespace. The profile overrides them.
     pub settings: Vec<(&'static str, String)>,
@@ -275,7 +275,7 @@ impl Scene {
             let mut buffer = [0; 16];
             match recv(&client.socket, &mut buffer, RecvFlags::empty()) {
                 Ok((_, count)) if buffer.get(..count) == Some(&ANSWER) => self.settle(number, ClientOutcome::Served),
-                // The server has closed the connection. What it read says why.
+                // The server has closed the connection. The data that it read is the reason.
                 Ok(_) | Err(rustix::io::Errno::AGAIN) => {}
                 Err(error) => self.settle(number, ClientOutcome::Told { errno: error.raw_os_error() }),
             }

@@ -20,7 +20,7 @@ pub enum ClientOutcome {
     },
     /// The server read the query without its first bytes.
     Lost {
-        /// How many bytes are missing.
+        /// The number of missing bytes.
         bytes: usize,
     },
     /// The server read other bytes.
@@ -67,7 +67,7 @@ impl Counters {
     }
 }
 
-/// What a burst observed.
+/// The observations of a burst.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FloodObservation {
     /// `net.core.somaxconn`; none if it can't be read.
@@ -85,22 +85,22 @@ pub struct FloodObservation {
 }
 
 impl FloodObservation {
-    /// How many clients have such an outcome.
+    /// The number of clients with such an outcome.
     fn count(&self, which: impl Fn(ClientOutcome) -> bool) -> usize {
         self.outcomes.iter().filter(|o| which(**o)).count()
     }
 
-    /// How many clients lost their first bytes.
+    /// The number of clients that lost their first bytes.
     pub fn lost(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Lost { .. }))
     }
 
-    /// How many clients got an RST.
+    /// The number of clients that got an RST.
     pub fn told(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Told { .. }))
     }
 
-    /// How many clients have no clear outcome.
+    /// The number of clients without a clear outcome.
     pub fn open(&self) -> usize {
         self.count(|o| matches!(o, ClientOutcome::Waiting | ClientOutcome::Garbled))
     }

@@ -9,7 +9,7 @@ use backproof_protocol::{Check, Role, Shown};
 
 /// The checks of all trials.
 ///
-/// Which trials are recipes depends on the kernel's table. Whether the lowest MSS loses a byte tells which one it has:
+/// The kernel's table decides which trials are recipes. If the lowest MSS loses a byte, the kernel has the old table:
 /// that MSS has index 0 in today's table. Beyond the index no kernel may lose anything.
 pub fn judge(tried: &[Tried]) -> Vec<Check> {
     let old_table = |family: Family| {
@@ -69,7 +69,7 @@ fn judge_seen(trial: &CookieTrial, seen: &CookieObservation) -> (Shown, String) 
             if trial.k == 1 { query(data) } else { String::new() },
         ),
     };
-    // An ordinary connection says nothing about cookies, whatever its outcome.
+    // An ordinary connection, with any outcome, proves nothing about cookies.
     let cookie_sent = seen.sent.is_none_or(|n| n > 0);
     let cookie_taken = seen.received.is_none_or(|n| n > 0);
     if trial.cookies == Cookies::Never {
@@ -112,7 +112,7 @@ fn doubt(trial: &CookieTrial, seen: &CookieObservation) -> Option<String> {
     (!carried).then(|| format!("the cookie did not carry the MSS of {}: snd_mss {}", trial.mss, taken.snd_mss))
 }
 
-/// How a TCPStore server parses bytes that start one late: type and number of arguments of a query.
+/// A TCPStore server's parse of bytes that start one late: type and number of arguments of a query.
 fn query(data: &[u8]) -> String {
     match query_of(data) {
         Some((kind, nargs)) => format!(" (as a TCPStore query: type {kind}, nargs {nargs})"),

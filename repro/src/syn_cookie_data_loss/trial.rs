@@ -2,7 +2,7 @@
 
 use super::family::Family;
 
-/// How the server answers a SYN in a trial.
+/// The server's answer to a SYN in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cookies {
     /// With a cookie.
@@ -29,7 +29,7 @@ pub struct CookieTrial {
     pub mss: u16,
     /// The number of bytes that are missing at first, and sent after the rest.
     pub k: u32,
-    /// How the server answers the SYN.
+    /// The server's answer to the SYN.
     pub cookies: Cookies,
 }
 
@@ -46,10 +46,10 @@ impl CookieTrial {
     }
 }
 
-/// What a trial observed.
+/// The observations of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieObservation {
-    /// How it ended.
+    /// Its end.
     pub ending: TrialEnding,
     /// The connection that was accepted in the end. If the first data was refused, the whole data was sent after that.
     pub taken: Option<Taken>,
@@ -64,13 +64,13 @@ pub struct CookieObservation {
 /// A connection that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// What the server application read until the end of the stream.
+    /// The data that the server application read until the end of the stream.
     pub data: Vec<u8>,
     /// Its send MSS in bytes, which the cookie carried.
     pub snd_mss: u32,
 }
 
-/// How a trial ended.
+/// The end of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialEnding {
     /// The kernel answered the first data with an RST.

@@ -27,7 +27,7 @@ pub struct StallObservation {
     pub too_big_before: Option<u64>,
     /// TCPWqueueTooBig at the end.
     pub too_big_after: Option<u64>,
-    /// How many connections were tried: more than one if a set-up was too slow for the kernel's timer.
+    /// The number of connections tried: more than one if a set-up was too slow for the kernel's timer.
     pub connections: u8,
     /// The fate of the oldest byte.
     pub course: ByteCourse,
@@ -75,7 +75,7 @@ pub struct ByteSilence {
     /// Whether the kernel answered the peer's probe on this connection after the loss ended, which proves that the wire
     /// works.
     pub answered: bool,
-    /// How many more milliseconds the connection was watched after the loss ended.
+    /// The time for which the connection was still watched after the loss ended, in milliseconds.
     pub watched_ms: u64,
     /// Whether the byte was sent after the loss ended.
     pub resumed: bool,

@@ -13,8 +13,8 @@ use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Wire, WireError};
 use backproof_protocol::Role;
 
-/// How many connections a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the peer
-/// has answered. The kernel then retransmits, and splits the segment that the recipe wants lost whole. Such a
+/// The most connections that a recipe may spend on its set-up. On a loaded host the kernel's timer can fire before the
+/// peer has answered. The kernel then retransmits, and splits the segment that the recipe wants lost whole. Such a
 /// connection is abandoned before anything is judged, and the next one is tried.
 const CONNECTIONS: u8 = 12;
 
@@ -29,7 +29,7 @@ pub struct StallScript {
     pub name: &'static str,
     /// Its role.
     pub role: Role,
-    /// What the guard that it targets adds to `sk_sndbuf`, in bytes.
+    /// The number of bytes that the targeted guard adds to `sk_sndbuf`.
     pub slack: u64,
     /// The MSS that the peer offers.
     mss: u16,
@@ -41,7 +41,7 @@ pub struct StallScript {
     write: usize,
     /// The new `SO_SNDBUF` in bytes after the write, if the recipe shrinks it.
     shrink_to: Option<u32>,
-    /// How many bytes of this write the peer acknowledges before everything else is lost: less than one MSS. The
+    /// The number of bytes of this write that the peer acknowledges before everything else is lost: less than one MSS. The
     /// kernel's first segment holds at least two MSS (`net.ipv4.tcp_min_tso_segs`), so the rest of it must be split. A
     /// retransmission of full length, from the middle of the first MSS on, proves the split.
     acknowledged_last: u32,
@@ -122,7 +122,7 @@ pub const SYSTEM_BUFFER: StallScript = StallScript {
 };
 
 impl StallScript {
-    /// Carries the recipe out.
+    /// Performs the recipe.
     ///
     /// # Errors
     /// If the wire or the kernel does something unexpected. That is not a verdict.

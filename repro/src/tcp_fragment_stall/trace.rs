@@ -87,17 +87,17 @@ impl ConnectionTrace {
         }
     }
 
-    /// How many segments the server sent.
+    /// The number of segments that the server sent.
     pub fn server_segments(&self) -> u32 {
         self.from_server
     }
 
-    /// How many segments the wire lost.
+    /// The number of segments that the wire lost.
     pub fn lost(&self) -> u32 {
         self.lost
     }
 
-    /// How many segments began with data that had gone out before.
+    /// The number of segments that began with data sent before.
     pub fn again(&self) -> u32 {
         self.again
     }

@@ -30,7 +30,7 @@ const DELAY: Duration = Duration::from_millis(10);
 /// Bytes that the server sends.
 pub const BYTES: u64 = 256 * 1024;
 
-/// How many packets with data may get lost: those of the transfer, without the repetitions after a long loss.
+/// The most packets with data that may get lost: those of the transfer, without the repetitions after a long loss.
 const LOSSY: u32 = 250;
 
 /// The time limit. A good kernel needs a second, and a silent one is recognised after three timeouts.
@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The shortest retransmission timeout (`TCP_RTO_MIN`, include/net/tcp.h).
 const RTO_MIN: Duration = Duration::from_millis(200);
 
-/// How the server's application sends.
+/// The way in which the server's application sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// write(2).
@@ -203,7 +203,7 @@ impl Scene<'_> {
             if quiet >= RTO_MIN * u32::from(TIMEOUTS) {
                 let info = connection.tcp_info()?;
                 let timeouts = info.backoff.saturating_sub(doublings);
-                // If nothing is in flight, no retransmission timer runs, and new data should have gone out at once.
+                // If nothing is in flight, no retransmission timer runs, and new data should have been sent immediately.
                 let nothing_in_flight = info.unacked == 0 && quiet >= RTO_MIN * 7;
                 if timeouts >= TIMEOUTS || nothing_in_flight {
                     return self.prove(connection, quiet, timeouts);

@@ -17,7 +17,7 @@ use super::{Tried as _, WireError};
 /// The most packets that one wire carries, so that no exchange goes on for ever.
 const MAX_PACKETS: u32 = 20_000;
 
-/// How many packets are read from one end before the other end's turn. An interface holds 500 (its `txqueuelen`).
+/// The number of packets to read from one end before the other end's turn. An interface holds 500 (its `txqueuelen`).
 const BATCH: usize = 64;
 
 /// A packet's direction.
@@ -107,7 +107,7 @@ impl Between {
             let more = self.take(Way::ToServer, &mut decide)? | self.take(Way::ToClient, &mut decide)?;
             let now = Instant::now();
             let is_due = |flying: &&Flying| flying.due <= now;
-            // A batch at a time, because each delivery can make the kernel answer at once.
+            // A batch at a time, because each delivery can make the kernel answer immediately.
             let due = self.flying.iter().take(BATCH).take_while(is_due).count();
             for Flying { way, packet, .. } in self.flying.drain(..due) {
                 let end = if way == Way::ToServer { &self.server } else { &self.client };

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use backproof_protocol::Packet;
 
-/// How many bytes of each packet are kept: all headers, and enough data to recognise it.
+/// The number of bytes of each packet to keep: all headers, and enough data to recognise it.
 const SNAP_LENGTH: usize = 128;
 
 /// The packets of one wire, in the order in which it saw them.

@@ -24,7 +24,7 @@ use tun::Tun;
 
 use backproof_protocol::Mutation;
 
-/// The time limit for things that the kernel does at once. Even a loaded host needs far less, so a timeout means that
+/// The time limit for immediate actions of the kernel. Even a loaded host needs far less, so a timeout means that
 /// it did not happen.
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 

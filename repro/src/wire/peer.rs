@@ -101,7 +101,7 @@ impl Peer {
         }
     }
 
-    /// The next segment to this peer that satisfies `wanted`. The kernel must send it at once.
+    /// The next segment to this peer that satisfies `wanted`. The kernel must send it immediately.
     ///
     /// # Errors
     /// If it does not come within [`AT_ONCE`].

@@ -9,7 +9,7 @@ pub const USER_TIMEOUT_MS: u64 = 1000;
 /// A kernel may be this many milliseconds late or early: a tick (10 ms at HZ=100) at either end.
 pub const TICKS_MS: u64 = 50;
 
-/// How many timeouts to wait for. Without "tcp: make TCP_USER_TIMEOUT accurate for zero window probes" a kernel checks
+/// The number of timeouts to wait for. Without "tcp: make TCP_USER_TIMEOUT accurate for zero window probes" a kernel checks
 /// the time only when a probe is due, and probes become rare.
 pub const TIMEOUTS: u64 = 3;
 
@@ -74,7 +74,7 @@ pub struct Probe {
 pub struct TimeoutObservation {
     /// The retransmission timeout when the data was written. Probes start after it.
     pub rto_ms: u64,
-    /// How many connections were tried: more than one if the kernel measured a loaded host's delays in the handshake.
+    /// The number of connections tried: more than one if the kernel measured a loaded host's delays in the handshake.
     pub connections: u8,
     /// The probes, in order.
     pub probes: Vec<Probe>,
@@ -113,14 +113,14 @@ pub enum TimeoutEnding {
 }
 
 impl TimeoutObservation {
-    /// How long, at least, the kernel had been probing when it sent its last probe. A late reader of the wire can only
-    /// make this too short.
+    /// The minimum time from the kernel's first probe to its last one. A late reader of the wire can only make this too
+    /// short.
     pub fn probing_ms(&self) -> Option<u64> {
         probing_ms(&self.probes)
     }
 }
 
-/// How long, at least, the kernel had been probing when it sent the last of these probes.
+/// The minimum time from the first to the last of these probes.
 pub fn probing_ms(probes: &[Probe]) -> Option<u64> {
     Some(probes.last()?.not_before.least_since(probes.first()?.seen))
 }

@@ -14,8 +14,8 @@ use crate::wire::packet::{Flags, TcpSegment};
 use crate::wire::peer::{Offer, Peer};
 use crate::wire::{AT_ONCE, Tried as _, Wire, WireError};
 
-/// How many connections a recipe may spend on its set-up. If a busy host delays the peer, the connection is abandoned,
-/// whatever the kernel did.
+/// The most connections that a recipe may spend on its set-up. If a busy host delays the peer, the connection is abandoned,
+/// regardless of the kernel's behaviour.
 const CONNECTIONS: u8 = 5;
 
 /// A connection with a longer retransmission timeout is abandoned before anything is judged, except the last. The
@@ -52,7 +52,7 @@ pub const SCRIPTS: [TimeoutScript; 4] = [
 ];
 
 impl TimeoutScript {
-    /// Carries the recipe or control out.
+    /// Performs the recipe or control.
     ///
     /// # Errors
     /// If the wire or the kernel does something unexpected. That is not a verdict.

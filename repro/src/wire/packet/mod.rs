@@ -25,7 +25,7 @@ impl Flags {
     pub const SYN: Self = Self(0x02);
     /// Refuses or aborts a connection.
     pub const RST: Self = Self(0x04);
-    /// The receiver should deliver the data at once.
+    /// The receiver should deliver the data immediately.
     pub const PSH: Self = Self(0x08);
     /// The acknowledgement field is valid.
     pub const ACK: Self = Self(0x10);
