@@ -118,7 +118,12 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
         let is_commented = |placed: &PlacedLine| placed.line == line.as_slice() && placed.within.contains(COMMENT);
         // The text of a comment is no code that was turned off, unless it reads like upstream's code.
         let is_text = after.iter().any(is_commented) && !LineWords::of(line).is_some_and(|line| words.contains(&line));
-        if is_text || upstream.contains(line) && !is_code(&result, line) {
+        // The step's own commit may add lines that are off from the start.
+        let is_off_there = match upstream.contains(line) {
+            true => !is_code(&result, line),
+            false => !step.is_claim && !is_code(&after, line),
+        };
+        if is_text || is_off_there {
             continue;
         }
         let there: Vec<&PlacedLine> = here.iter().filter(|placed| placed.line == line.as_slice()).collect();
@@ -136,7 +141,9 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
     };
     let mut old: Vec<&Vec<u8>> = removed.iter().filter(|line| letters(line) >= TELLING && !is_comment(line)).collect();
     old.sort();
-    for line in old.into_iter().filter(|line| count(&release, line) == 0) {
+    // The step's own commit may keep some of these lines elsewhere.
+    let is_left = |line: &Vec<u8>| !step.is_claim && count(&here, line) <= count(&after, line);
+    for line in old.into_iter().filter(|line| count(&release, line) == 0 && !is_left(line)) {
         let mut kept = here.iter().filter(|placed| placed.line == line.as_slice() && !is_off(&placed.within));
         if let Some(placed) = kept.clone().find(|placed| !placed.within.is_empty()) {
             return Some(Disabled::Kept(line.clone(), placed.within.iter().next().map(|condition| say(condition))));
