@@ -26,6 +26,9 @@ pub(super) fn contradicts(git: &Objects, known: &[StepLines], oid: Oid, files: &
     if known.is_empty() || known.iter().any(|patch| patch.is_of(oid)) || what.takes() || what == LineEffect::Unseen {
         return false;
     }
+    if StepLines::of(git, oid, files).is_some_and(|own| known.iter().any(|patch| is_same(patch, &own))) {
+        return false;
+    }
     let others = changed_files(git, oid).unwrap_or_default();
     let changed = files.iter().chain(others.iter().filter(|other| !files.contains(other)));
     // Another spelling of short lines can't be told, so any code may be the step.
@@ -37,6 +40,17 @@ pub(super) fn contradicts(git: &Objects, known: &[StepLines], oid: Oid, files: &
         }
     }
     true
+}
+
+/// Whether two patches change the same lines, even if they are too short or too usual to tell anything.
+fn is_same(one: &StepLines, other: &StepLines) -> bool {
+    let sorted = |lines: &StepLines| {
+        let mut lines: Vec<(Vec<u8>, bool)> = lines.lines().map(|(line, added)| (line.to_vec(), added)).collect();
+        lines.sort();
+        lines
+    };
+    let lines = sorted(one);
+    !lines.is_empty() && lines == sorted(other)
 }
 
 /// Whether a commit adds lines of a step to a file, or removes those that it removes, in any spelling. None if the

@@ -112,7 +112,10 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
     let words: BTreeSet<LineWords> = upstream.iter().filter_map(|line| LineWords::of(line)).collect();
     let is_code =
         |lines: &[PlacedLine], line: &[u8]| lines.iter().any(|placed| placed.line == line && !is_off(&placed.within));
-    let mut wanted: Vec<&Vec<u8>> = added.union(&upstream).filter(|line| !is_comment(line)).collect();
+    let count = |lines: &[PlacedLine], line: &[u8]| {
+        lines.iter().filter(|placed| placed.line == line && !is_off(&placed.within)).count()
+    };
+    let mut wanted: Vec<&Vec<u8>> = added.union(&upstream).filter(|line| is_code_line(line)).collect();
     wanted.sort();
     for line in wanted {
         let is_commented = |placed: &PlacedLine| placed.line == line.as_slice() && placed.within.contains(COMMENT);
@@ -128,7 +131,7 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
         }
         let there: Vec<&PlacedLine> = here.iter().filter(|placed| placed.line == line.as_slice()).collect();
         let strange = |placed: &&&PlacedLine| !placed.within.is_subset(&known);
-        let needed = after.iter().filter(|placed| placed.line == line.as_slice()).count().max(1);
+        let needed = count(&after, line).max(1);
         if let Some(first) = there.iter().find(strange)
             && there.len() - there.iter().filter(strange).count() < needed
         {
@@ -136,16 +139,15 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
             return Some(Disabled::Within(line.clone(), by));
         }
     }
-    let count = |lines: &[PlacedLine], line: &[u8]| {
-        lines.iter().filter(|placed| placed.line == line && !is_off(&placed.within)).count()
-    };
-    let mut old: Vec<&Vec<u8>> = removed.iter().filter(|line| letters(line) >= TELLING && !is_comment(line)).collect();
+    let mut old: Vec<&Vec<u8>> = removed.iter().filter(|line| letters(line) >= TELLING && is_code_line(line)).collect();
     old.sort();
     // The step's own commit may keep some of these lines elsewhere.
     let is_left = |line: &Vec<u8>| !step.is_claim && count(&here, line) <= count(&after, line);
     for line in old.into_iter().filter(|line| count(&release, line) == 0 && !is_left(line)) {
         let mut kept = here.iter().filter(|placed| placed.line == line.as_slice() && !is_off(&placed.within));
-        if let Some(placed) = kept.clone().find(|placed| !placed.within.is_empty()) {
+        // Upstream may keep some of them elsewhere, too.
+        let is_upstream = model.is_some() && count(&here, line) <= count(&result, line);
+        if let Some(placed) = kept.clone().find(|placed| !placed.within.is_empty() && !is_upstream) {
             return Some(Disabled::Kept(line.clone(), placed.within.iter().next().map(|condition| say(condition))));
         }
         // An old kernel may have the line elsewhere, too, but the backport removes one of them.
@@ -155,6 +157,11 @@ pub(super) fn disabled(git: &Objects, at: Oid, step: &Placed) -> Option<Disabled
         }
     }
     None
+}
+
+/// Whether a line is code, and no comment or condition.
+fn is_code_line(line: &[u8]) -> bool {
+    !is_comment(line) && ![&b"#if"[..], b"#el", b"#endif"].iter().any(|directive| line.starts_with(directive))
 }
 
 fn is_off(within: &Conditions) -> bool {

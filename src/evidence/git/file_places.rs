@@ -35,7 +35,7 @@ pub(super) enum FilePlace {
     Several(Vec<String>),
     /// Unknown, with the reason.
     Lost(String),
-    /// Neither the revision nor the kernel.org release that it started from has it.
+    /// Neither the revision nor the kernel.org release that it started from has it, or the step removes it.
     Never,
 }
 
@@ -51,6 +51,11 @@ pub(super) fn place(
     let Some(here) = tree(git, history.commit) else { return Ok(FilePlace::Own) };
     if git.entry(here, file) != TreeEntry::Nothing {
         return Ok(FilePlace::Own);
+    }
+    // The step itself removes it.
+    let lacks = |model: &Oid| tree(git, *model).is_some_and(|tree| git.entry(tree, file) == TreeEntry::Nothing);
+    if !models.is_empty() && models.iter().all(lacks) {
+        return Ok(FilePlace::Never);
     }
     let mut path = file.to_owned();
     let mut removed = None;

@@ -51,7 +51,9 @@ impl GitAnswer<'_> {
         }
         let is_known = matches!(carrier.how, How::Itself | How::KnownBackport { .. } | How::SamePatch);
         let model = one.carriers.model.filter(|_| one.carriers.known > 0);
-        for (file, path) in &places.files {
+        // Other files have no preprocessor: `#` begins a comment there.
+        let has_conditions = |path: &str| [".c", ".h", ".S"].iter().any(|end| path.ends_with(end));
+        for (file, path) in places.files.iter().filter(|(_, path)| has_conditions(path)) {
             let step = Placed {
                 carrier: oid,
                 is_claim: !is_known,

@@ -124,7 +124,16 @@ fn conditions_that_upstream_has_stay_strong() {
     let around = |limit: &str, condition: &str| format!("{HEAD}#if {condition}\n{OPEN}{limit}{CLOSE}#endif\n");
     let (new, old) = ("IS_ENABLED(CONFIG_QUEUE)", "defined(CONFIG_QUEUE) || defined(CONFIG_QUEUE_MODULE)");
     let header = |limit: &str, guard: &str| format!("#ifndef {guard}\n#define {guard}\n{}#endif\n", file(limit));
-    let texts: [(&str, [String; 3], [String; 3]); 4] = [
+    // Upstream's step adds lines that are off, or keeps the lines that it removes in another place, as an option.
+    let off = |limit: &str| match limit {
+        "" => file(""),
+        limit => file(&format!("{limit}#if 0\n\ttrace_the_limit_of_the_queue(queue);\n#endif\n")),
+    };
+    let other = format!("#ifdef CONFIG_OTHER\nint split_the_other_packet(void)\n{{\n{OLD}}}\n#endif\n");
+    let elsewhere = |limit: &str| file(limit) + &other;
+    let texts: [(&str, [String; 3], [String; 3]); 6] = [
+        ("off from the start", ["", OLD, NEW].map(off), ["", OLD, NEW].map(off)),
+        ("kept elsewhere", ["", OLD, NEW].map(elsewhere), ["", OLD, NEW].map(elsewhere)),
         ("own condition", [file(""), own(OLD), own(NEW)], [file(""), own(OLD), own(NEW)]),
         ("other words", ["", OLD, NEW].map(|limit| around(limit, new)), ["", OLD, NEW].map(|limit| around(limit, old))),
         ("condition of older trees", ["", OLD, NEW].map(file), ["", OLD, NEW].map(|limit| around(limit, old))),

@@ -121,7 +121,8 @@ impl GitAnswer<'_> {
             let mut paths = vec![path.clone()];
             paths.extend(places.likely.iter().filter(|(own, _)| own == file).flat_map(|(_, paths)| paths.clone()));
             paths.extend(copies(git, history.commit, path, one.carriers.model, one.carriers.model));
-            let mut earlier: Vec<Rc<FileText>> = explaining.iter().filter_map(|oid| text(*oid, file)).collect();
+            let mut earlier: Vec<Rc<FileText>> =
+                explaining.iter().filter_map(|oid| text(*oid, places.path_at(git, *oid, file))).collect();
             earlier.extend(release.and_then(|release| text(release, places.path_at(git, release, file))));
             for patch in &one.carriers.patches {
                 earlier.extend(git.commit(patch.commit()).and_then(|commit| text(*commit.parents.first()?, file)));
