@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -96,10 +97,14 @@ fn sha256(bytes: &[u8]) -> String {
 #[test]
 fn seeds_are_counted_and_cached_one_by_one() {
     let lab = Lab::with_matrix(&debian_12(""));
-    let (ran, two) = judge(&lab, &["--seed", "90003", "--seeds", "2"]);
+    // Seeds that no earlier test left in the user's cache.
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time");
+    let first = since.as_millis() as u64 % 4_000_000_000;
+    let seed = first.to_string();
+    let (ran, two) = judge(&lab, &["--seed", &seed, "--seeds", "2"]);
     ran.ends_with(0);
-    assert_eq!(boots(&two).iter().map(|boot| boot["seed"].as_u64()).collect::<Vec<_>>(), [Some(90003), Some(90004)]);
-    let (ran, three) = judge(&lab, &["--seed", "90003", "--seeds", "3"]);
+    assert_eq!(boots(&two).iter().filter_map(|boot| boot["seed"].as_u64()).collect::<Vec<_>>(), [first, first + 1]);
+    let (ran, three) = judge(&lab, &["--seed", &seed, "--seeds", "3"]);
     ran.ends_with(0);
     let cached: Vec<bool> = boots(&three).iter().map(|boot| boot["cached"].is_string()).collect();
     assert_eq!(cached, [true, true, false]);
