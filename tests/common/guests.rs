@@ -4,7 +4,7 @@ use backproof::guest;
 use backproof::kernel::{Kernel, Module, Obtain, Store, image_release, obtain};
 use backproof::matrix::{MachineType, Source};
 use backproof::shim::Shim;
-use backproof::vm::{Accel, Boot, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu};
+use backproof::vm::{Accel, Boot, DEFAULT_SEED, Deadlines, GuestSpec, HostLoad, Hypervisor, Qemu, VirtualTime};
 use backproof_protocol::{Job, Plan, VERSION};
 
 use super::Lab;
@@ -50,8 +50,9 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
         memory_mib: 256,
         cpus: 1,
         accel: Accel::Tcg,
-        time: None,
+        // The host's load must not decide what a reproducer says here.
+        time: Some(VirtualTime::with_seed(DEFAULT_SEED)),
     };
     let qemu = Hypervisor::Qemu(Qemu::find(None).expect("QEMU"));
-    qemu.boot(&shim(), &spec, &Deadlines::new(spec.accel, HostLoad::now()), &mut |_| {}).await
+    qemu.boot(&shim(), &spec, &Deadlines::new(spec.accel, HostLoad::IDLE), &mut |_| {}).await
 }
