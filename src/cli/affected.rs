@@ -13,7 +13,7 @@ use crate::evidence::git::{self, GitIndex, Repository};
 use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
-use crate::report::{Fetching, Indexing, say};
+use crate::report::{Fetching, Indexing, cached_boots, say};
 use crate::run::{self, CacheUse, KernelLook, RunPlan};
 use crate::shim::Shim;
 use crate::verdict::Judgement;
@@ -135,9 +135,16 @@ fn boot(
         audited: BTreeSet::new(),
         seeds: 1,
     };
-    let lab = host::lab(&args.host, true, false, host::cpus())?;
+    let lab = host::lab(&args.host, 1, true, false, host::cpus())?;
     let judged = super::run::in_folder(plan, lab, &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;
+    if let Some(cached) = cached_boots(&judged.document) {
+        say(format_args!("cached: {cached}"));
+    }
+    if let Some(differs) = judged.document.differing.first() {
+        let remedy = "both transcripts are in the run's folder; run it again, and report it if it differs again";
+        return Err(Stop::no_verdict(anyhow!("a transcript differs from the cached boot: {differs}; {remedy}")));
+    }
     if judged.document.run.interrupted {
         return Ok(None);
     }

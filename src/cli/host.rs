@@ -2,13 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 
 use super::{AccelArg, MachineArgs, Stop, TimeArg};
 use crate::results;
@@ -26,19 +25,8 @@ impl From<AccelArg> for AccelChoice {
     }
 }
 
-/// The lab that the command line asks for.
-pub(super) fn lab(args: &MachineArgs, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
-    lab_of_seeds(args, 1, offline, refresh, jobs)
-}
-
-/// The same for `seeds` schedules.
-pub(super) fn lab_of_seeds(
-    args: &MachineArgs,
-    seeds: u32,
-    offline: bool,
-    refresh: bool,
-    jobs: usize,
-) -> Result<Lab, Stop> {
+/// The lab that the command line asks for, for so many seeds.
+pub(super) fn lab(args: &MachineArgs, seeds: u32, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
     let (accel, time) = choices(args, seeds)?;
     let seed = args.seed.unwrap_or(DEFAULT_SEED);
     if seed.checked_add(seeds - 1).is_none() {
@@ -58,7 +46,6 @@ pub(super) fn lab_of_seeds(
         offline,
         refresh,
         jobs,
-        places: Arc::new(Semaphore::new(jobs)),
         qemu_sha256: OnceLock::new(),
     })
 }

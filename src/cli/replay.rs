@@ -70,7 +70,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         );
         return Err(Stop::no_verdict(anyhow::anyhow!("{why}; run the matrix again")));
     }
-    let lab = Arc::new(host::lab(&args.host, true, false, 1)?);
+    let lab = Arc::new(host::lab(&args.host, 1, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some((end, transcript)) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
         return Ok(Exit::Interrupted);

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         }
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
-    let lab = host::lab_of_seeds(&args.host, seeds, args.offline, args.refresh, jobs)?;
+    let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
     // Results are shown even if they could not be written.
     let printed = show_run(&RunReport { document: &document, folder: &folder }, &args.output);

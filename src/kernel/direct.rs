@@ -54,8 +54,10 @@ impl Kernel {
                 known
             }
             None => {
-                let made = unpack(&self.image, store);
                 // Without space for it the image boots as it came.
+                let unpacked = unpack(&self.image, store);
+                let unpacked = unpacked.inspect_err(|error| tracing::debug!(%error, "an unpacked kernel is not kept"));
+                let made = unpacked.ok()?;
                 if let Err(error) = store.write_record(&below, &made) {
                     tracing::debug!(%error, "an unpacked kernel is not recorded");
                 }
@@ -87,24 +89,15 @@ impl BootImage {
 }
 
 /// Unpacks an image's kernel into the store.
-fn unpack(image: &Path, store: &Store) -> UnpackedImage {
-    let none = UnpackedImage { way: WAY, vmlinux: None, size: 0 };
-    let Ok(file) = regular::read(image, LARGEST_VMLINUX) else { return none };
+fn unpack(image: &Path, store: &Store) -> Result<UnpackedImage, FileError> {
+    let file = regular::read(image, LARGEST_VMLINUX).map_err(|e| FileError::io("read", image, e))?;
     // A vmlinux needs no unpacking, and nothing else can be entered.
-    if !matches!(identify(&*file), Ok(Image::BzImage { .. })) {
-        return none;
-    }
-    let Ok(kernel) = vmlinux(&file) else { return none };
-    if identify(&*kernel) != Ok(Image::Vmlinux) {
-        return none;
-    }
-    match store.put(&kernel) {
-        Ok(sha256) => UnpackedImage { way: WAY, vmlinux: Some(sha256), size: kernel.len() as u64 },
-        Err(error) => {
-            tracing::debug!(image = %image.display(), %error, "an unpacked kernel is not kept");
-            none
-        }
-    }
+    let is_packed = matches!(identify(&*file), Ok(Image::BzImage { .. }));
+    let kernel = is_packed.then(|| vmlinux(&file).ok()).flatten();
+    Ok(match kernel.filter(|kernel| identify(&**kernel) == Ok(Image::Vmlinux)) {
+        Some(kernel) => UnpackedImage { way: WAY, vmlinux: Some(store.put(&kernel)?), size: kernel.len() as u64 },
+        None => UnpackedImage { way: WAY, vmlinux: None, size: 0 },
+    })
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ pub use quoted::Quoted;
 pub use remote::fetch;
 pub use source_kind::{Cached, Resolved};
 pub use sources::{cached, is_in_archives, obtain, resolve, shared_index, why_not_locked};
+pub(crate) use store::hex;
 pub use store::{Kept, Leases, Store, StoreLock};
 pub(crate) use tarball::compression as tarball_compression;
 

@@ -30,4 +30,5 @@ pub use kernels::{
 pub use live::Live;
 pub use stderr::say;
 pub use style::Style;
+pub use table::cached_boots;
 pub use text::{hanging, pad, paragraph, visible};

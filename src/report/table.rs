@@ -251,7 +251,7 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
         lines.push(format!("time         {}", visible(&document.run.time)));
     }
     lines.extend(seeds(document));
-    lines.extend(cached(document));
+    lines.extend(cached_boots(document).map(|cached| format!("cached       {cached}")));
     if let Some(folder) = folder {
         let hint = if style.explain { "" } else { "  (--explain shows it here)" };
         lines.push(format!("evidence     {}{hint}", folder.display()));
@@ -271,7 +271,7 @@ fn seeds(document: &MatrixDocument) -> Vec<String> {
 }
 
 /// The number of boots taken from the cache, if any.
-fn cached(document: &MatrixDocument) -> Option<String> {
+pub fn cached_boots(document: &MatrixDocument) -> Option<String> {
     let boots = || document.kernels.iter().flat_map(|kernel| &kernel.boots);
     let mut days: Vec<String> =
         boots().filter_map(|boot| boot.cached).map(|judged| judged.strftime("%Y-%m-%d").to_string()).collect();
@@ -281,7 +281,7 @@ fn cached(document: &MatrixDocument) -> Option<String> {
         (first, last) if first == last => first.clone(),
         (first, last) => format!("{first} to {last}"),
     };
-    Some(format!("cached       {count} of {} boots, judged {when} (--fresh boots them again)", boots().count()))
+    Some(format!("{count} of {} boots, judged {when} (--fresh boots them again)", boots().count()))
 }
 
 /// The results of the controls, if there are any.

@@ -1,15 +1,14 @@
-use std::time::Duration;
-
 use super::*;
 use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::exit::Exit;
-use crate::kernel::Stale;
 use crate::results::{QemuRecord, RunHost, RunRecord, SCHEMA_VERSION};
-use crate::run::{BootRecord, CellTrials, KernelRecord, SeedCount};
+use crate::run::CellTrials;
 use crate::verdict::{Advice, AdviceKind, Boots, Case, Question};
-use crate::vm::Accel;
 use crate::words::Expectation;
+
+#[path = "table_boots_tests.rs"]
+mod boots;
 
 pub(crate) fn cell(kernel: &str, bug: &str, expect: &str, boots: Boots) -> Cell {
     beside(kernel, bug, expect, boots, &[])
@@ -342,72 +341,4 @@ fn natural_checks_are_shown_for_a_pass_too() {
     document.run.natural = true;
     let text = plain(&document, 100);
     assert!(text.contains("a  one  pass\n  runtime: retransmitted\n  natural write: finished after 1.2 s"), "{text}");
-}
-
-#[test]
-fn failed_boot_is_shown_if_a_later_one_ran_its_jobs() {
-    let boot = |number, jobs: &[&str], failure: Option<&str>| BootRecord {
-        kernel: "a".parse().expect("a name"),
-        number,
-        accelerator: Accel::Tcg,
-        time: None,
-        transcript_sha256: None,
-        jobs: jobs.iter().map(|job| job.parse().expect("a name")).collect(),
-        seconds: 1.0,
-        cached: None,
-        differs: None,
-        failure: failure.map(str::to_owned),
-        notes: Vec::new(),
-    };
-    let mut document = document(vec![cell("a", "one", "fail", affected())], true);
-    document.kernels = vec![KernelRecord {
-        name: "a".parse().expect("a name"),
-        source: String::new(),
-        release: None,
-        image_sha256: String::new(),
-        provenance: Vec::new(),
-        files: Vec::new(),
-        locked: false,
-        stale: Some(Stale { age: Duration::from_secs(600), why: "offline mode".to_owned() }),
-        boots: vec![
-            boot(1, &["one", "two"], Some("panic: it died\n[ 1.0] last line")),
-            // Another command line: nobody asks this again.
-            boot(2, &["one@quiet"], Some("timeout: silent")),
-            boot(3, &["one"], None),
-            boot(4, &["two"], Some("panic: alone")),
-        ],
-    }];
-    let text = plain(&document, 100);
-    assert!(text.contains("a boot-1 failed and was followed by another: panic: it died\n"), "{text}");
-    assert_eq!(text.matches("was followed").count(), 1, "{text}");
-    // A boot that failed under KVM and was repeated under TCG is reported once for the whole run.
-    document.kernels[0].boots[0].accelerator = Accel::Kvm;
-    assert!(!plain(&document, 100).contains("was followed"));
-    document.kernels[0].boots[0].accelerator = Accel::Tcg;
-    assert!(text.contains("a may not be the newest: a copy cached 10 minutes ago (offline mode)\n"), "{text}");
-    let written = serde_json::to_value(&document.kernels[0]).expect("JSON");
-    let stale = serde_json::json!({ "seconds": 600, "why": "offline mode" });
-    assert_eq!(written["stale"], stale);
-    let read: KernelRecord = serde_json::from_value(written).expect("a record");
-    assert_eq!(read, document.kernels[0]);
-    let judged: jiff::Timestamp = "2026-11-28T23:00:00Z".parse().expect("a time");
-    document.kernels[0].boots[1].cached = Some(judged);
-    let text = plain(&document, 100);
-    assert!(text.contains("cached       1 of 4 boots, judged 2026-11-28 (--fresh boots them again)\n"), "{text}");
-    document.kernels[0].boots.iter_mut().for_each(|boot| boot.cached = Some(judged));
-    assert!(plain(&document, 100).lines().nth(1).is_some_and(|row| row.ends_with("   cached")), "{text}");
-    document.kernels[0].boots[0].differs = Some("console.log line 1: then `a`, now `b`".to_owned());
-    document.differing = document.kernels[0].boots.iter().filter_map(BootRecord::difference).collect();
-    let text = plain(&document, 100);
-    assert!(text.starts_with("TRANSCRIPT DIFFERS  a/boot-1: console.log line 1: then `a`, now `b`"), "{text}");
-    let seeds = |affected, first| Some(SeedCount { tried: 200, affected, first, broken: 0 });
-    document.cells = Vec::from([seeds(0, None), seeds(0, None), seeds(5, Some(17))].map(|seeds| {
-        let mut cell = cell("a", "one", "pass", affected());
-        cell.trials.seeds = seeds;
-        cell
-    }));
-    let text = plain(&document, 100);
-    assert!(text.contains("\nseeds        2 cells: 0 of 200 seeds: affected (less than 1.5 % of schedules, 95 % confidence)\n             1 cell: 5 of 200 seeds: affected (first: 17)\n"), "{text}");
-    document.kernels[0].stale = None;
-    assert_eq!(serde_json::to_value(&document.kernels[0]).expect("JSON").get("stale"), None);
 }

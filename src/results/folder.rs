@@ -137,7 +137,7 @@ impl Folder {
             }
             Event::Done { .. } => self.write_soon(),
             Event::TranscriptDiffers { boot, cached } => {
-                let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
+                let folder = self.path.join(boot.to_string());
                 self.artefact(&folder.join("cached-console.log"), &cached.console, 0o666);
                 self.artefact(&folder.join("cached-agent.jsonl"), &cached.agent, 0o666);
             }
@@ -157,22 +157,12 @@ impl Folder {
     pub fn close(&mut self, accelerator: String, time: String, interrupted: bool) -> Result<(), FolderError> {
         self.run.seconds = seconds(self.began);
         self.run.accelerator = accelerator;
-        self.run.time = time + &self.real_boots().unwrap_or_default();
+        self.run.time = time;
         self.run.finished = true;
         self.run.interrupted = interrupted;
         let written = self.write_document();
         self.room = None;
         written
-    }
-
-    /// How many boots ran in real time, in a run in virtual time.
-    fn real_boots(&self) -> Option<String> {
-        let boots = || self.kernels.iter().flat_map(|kernel| &kernel.boots);
-        let real = boots().filter(|boot| boot.time.is_none()).count();
-        let is_mixed = real > 0 && real < boots().count();
-        is_mixed.then(|| {
-            format!("; {real} of {} boots in real time (several processors, QEMU before 10.0)", boots().count())
-        })
     }
 
     /// When to write matrix.json, if it is out of date.
@@ -292,7 +282,7 @@ impl Folder {
     }
 
     fn start_boot(&mut self, boot: &BootId, recording: &Recording) {
-        let folder = self.path.join(boot.kernel.as_str()).join(boot.folder());
+        let folder = self.path.join(boot.to_string());
         self.artefact(&folder.join("boot.sh"), &recording.script, 0o777);
         match json::to_vec(recording) {
             Ok(json) => drop(self.artefact(&folder.join("boot.json"), &json, 0o666)),

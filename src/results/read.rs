@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{MatrixDocument, SCHEMA_VERSION};
 use crate::regular;
-use crate::run::Recording;
+use crate::run::{BootId, Recording};
 use crate::vm::Transcript;
 use crate::words::KernelName;
 
@@ -94,7 +94,7 @@ pub fn read_document(run: &Path) -> Result<MatrixDocument, ReadError> {
 /// # Errors
 /// If there is none.
 pub fn boot_folder(run: &Path, kernel: &KernelName, number: u32) -> Result<PathBuf, ReadError> {
-    let folder = run.join(kernel.as_str()).join(format!("boot-{}", number));
+    let folder = run.join(BootId { kernel: kernel.clone(), number }.to_string());
     if folder.join("boot.json").is_file() {
         return Ok(folder);
     }

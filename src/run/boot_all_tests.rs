@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::kernel::{self, Obtain, Store, fixtures};
@@ -91,7 +91,6 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         offline: true,
         refresh: false,
         jobs: setup.jobs,
-        places: Arc::new(Semaphore::new(setup.jobs - 1)),
         qemu_sha256: OnceLock::new(),
     };
     let source = Source::Image { image, modules: None, config: None };
@@ -120,6 +119,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         kernel: &kernel,
         modules: &[],
         lab: &lab,
+        places: &Arc::new(Semaphore::new(setup.jobs - 1)),
         events: &sender,
         natural: false,
         cache: setup.cache,
@@ -279,6 +279,6 @@ async fn one_seed_whose_guest_dies_leaves_the_cell_open() {
     let scripts = vec![sound(&[ONE, OTHER]), panics(), sound(&[ONE, OTHER]), panics(), sound(&[OTHER])];
     let booting = boots_in(folder.path(), Setup { seeds: 3, ..PLAIN }, scripts).await;
     let ends: Vec<&str> = booting.ends.iter().map(|(end, _)| end.as_str()).collect();
-    assert_eq!(ends, ["panic: x (the agent runs)", "sound"], "{:?}", booting.played);
+    assert_eq!(ends, ["seed 2: panic: x (the agent runs)", "sound"], "{:?}", booting.played);
     assert_eq!(booting.settled[0].seeds.map(|seeds| seeds.broken), Some(1));
 }

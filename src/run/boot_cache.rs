@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::recording::Recording;
-use crate::kernel::{FileError, Store};
-use crate::vm::{QemuCommand, Transcript};
+use crate::kernel::{FileError, Store, hex};
+use crate::vm::{Boot, FailureKind, QemuCommand, Transcript};
 use crate::words::KernelName;
 
 /// Which boots a run takes from the cache.
@@ -47,7 +47,7 @@ impl BootKey {
         for word in command.fingerprint() {
             all.update(format!("{}:{word}\n", word.len()));
         }
-        Self(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(all))
     }
 
     fn record(&self) -> String {
@@ -77,6 +77,25 @@ struct BootFile {
 }
 
 impl CachedBoot {
+    /// A boot that has just ended; None unless it finished, and nothing on the host disturbed it.
+    pub(super) fn of(boot: &Boot) -> Option<Self> {
+        let is_quiet = boot.time.is_some() || (boot.host.freezes.is_empty() && boot.host.too_busy().is_none());
+        let now = Timestamp::now();
+        let judged = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        (boot.end.is_ok() && is_quiet).then(|| Self { judged, transcript: boot.transcript.clone() })
+    }
+
+    /// How the transcript of a boot of the same inputs differs, if it does. A boot that the host ended says nothing, nor does
+    /// one in real time.
+    pub(super) fn difference(&self, boot: &Boot) -> Option<String> {
+        let by_host =
+            |kind: &FailureKind| matches!(kind, FailureKind::Host | FailureKind::Qemu | FailureKind::Accelerator);
+        if boot.time.is_none() || boot.end.as_ref().is_err_and(|failure| by_host(&failure.kind)) {
+            return None;
+        }
+        boot.transcript.difference(&self.transcript).map(|first| first.to_string())
+    }
+
     /// The boot of this key. A damaged one counts as absent.
     pub(super) fn read(store: &Store, key: &BootKey) -> Option<Self> {
         let file: BootFile = store.read_record(&key.record())?;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::boot_cache::CacheUse;
 use super::engine::Lab;
@@ -57,6 +57,8 @@ pub struct Bench<'a> {
     pub modules: &'a [Module],
     /// What boots it.
     pub lab: &'a Lab,
+    /// Places for further guests.
+    pub places: &'a Arc<Semaphore>,
     /// Receives the events.
     pub events: &'a UnboundedSender<Event>,
     /// Whether to run the natural checks too.
@@ -118,7 +120,7 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         let (guest, place, number, booted) = tokio::select! {
             biased;
             Some(ended) = running.next() => ended,
-            Ok(place) = Arc::clone(&bench.lab.places).acquire_owned(), if !waiting.is_empty() => {
+            Ok(place) = Arc::clone(bench.places).acquire_owned(), if !waiting.is_empty() => {
                 if let Some(guest) = waiting.pop_front() {
                     number += 1;
                     running.push(start(bench, number, guest, Some(place)));
@@ -130,12 +132,13 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         own_place_free |= place.is_none();
         drop(place);
         let Some(booted) = booted else { continue };
-        take(bench, &mut jobs, &guest, number, &booted);
         let (failed, came_up) = (booted.end.failure.clone(), booted.end.release.is_some());
-        if let Next::BootAgain { why } = booted.next {
+        let (next, refused) = (booted.next.clone(), booted.refused.clone());
+        take(bench, &mut jobs, &guest, number, booted);
+        if let Next::BootAgain { why } = next {
             let _ = bench.events.send(Event::AcceleratorFellBack { why });
             waiting.push_front(guest);
-        } else if let Some(why) = booted.refused {
+        } else if let Some(why) = refused {
             let _ = bench.events.send(Event::TimeFellBack { why });
             waiting.push_front(guest);
         } else if let (Some(failure), true, true) = (failed, came_up, guest.trials.len() > 1) {
@@ -171,7 +174,7 @@ async fn start<'t>(
 }
 
 /// Records a boot, and what it showed of each of its jobs.
-fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting<'_>, number: u32, booted: &GuestBoot) {
+fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting<'_>, number: u32, booted: GuestBoot) {
     let end = &booted.end;
     let _ = bench.events.send(Event::BootEnded(BootRecord {
         kernel: bench.entry.name.clone(),
@@ -186,14 +189,14 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         failure: end.failure.clone(),
         notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
     }));
-    for trial in &guest.trials {
+    for (trial, settlement) in guest.trials.iter().zip(booted.settled) {
         let boots = jobs.entry(trial.id()).or_default();
         boots.numbers.push(number);
         boots.seconds += end.seconds;
         boots.differs = boots.differs.take().or_else(|| booted.differs.clone());
         let schedule = Schedule {
             seed: booted.time.map(|time| time.seed),
-            settlement: trial.settle(end),
+            settlement,
             release: end.release.clone(),
             failed: end.failure.is_some(),
             unexplained: None,
@@ -210,7 +213,11 @@ impl JobBoots {
         let (index, count) = decide(self.schedules.values().map(|one| (one.seed, &one.settlement)))?;
         let all_cached = self.schedules.values().map(|one| one.cached).collect::<Option<Vec<_>>>();
         let unexplained = self.schedules.values().find_map(|one| one.unexplained.clone());
-        let deciding = self.schedules.into_values().nth(index)?;
+        let mut deciding = self.schedules.into_values().nth(index)?;
+        let seeds = (asked > 1).then_some(count);
+        if let Some(seeds) = seeds {
+            seeds.tell(&mut deciding.settlement, deciding.seed);
+        }
         self.numbers.sort_unstable();
         Some(Booted {
             settlement: deciding.settlement,
@@ -221,7 +228,7 @@ impl JobBoots {
             shared_with: deciding.shared_with,
             cached: all_cached.and_then(|all| all.into_iter().min()),
             differs: self.differs,
-            seeds: (asked > 1).then_some(count),
+            seeds,
         })
     }
 }

@@ -41,8 +41,6 @@ pub struct Lab {
     pub refresh: bool,
     /// How many guests may run at a time; deadlines allow for it.
     pub jobs: usize,
-    /// The places for that many guests.
-    pub places: Arc<Semaphore>,
     /// QEMU's identity, once somebody has asked for it.
     pub qemu_sha256: OnceLock<Option<String>>,
 }
@@ -123,6 +121,7 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
     let _ = events.send(Event::Planned(planned));
     let asked = Arc::new(asked);
     let repositories = Arc::new(Repositories::default());
+    let places = Arc::new(Semaphore::new(lab.jobs));
     let (mut workers, mut kernels) = (JoinSet::new(), HashMap::new());
     for (index, entry) in asked.matrix.kernels.iter().enumerate() {
         // None of its bugs has one of the profiles.
@@ -130,13 +129,13 @@ pub async fn run(asked: RunPlan, lab: Arc<Lab>, events: UnboundedSender<Event>) 
             continue;
         }
         // Workers start one by one, to keep the matrix's order.
-        let Ok(place) = Arc::clone(&lab.places).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
         let (asked, lab, events) = (Arc::clone(&asked), Arc::clone(&lab), events.clone());
-        let repositories = Arc::clone(&repositories);
+        let (repositories, places) = (Arc::clone(&repositories), Arc::clone(&places));
         let kernel = entry.name.clone();
         let worker = workers.spawn(async move {
             let Some(entry) = asked.matrix.kernels.get(index) else { return };
-            judge(entry, &asked, &lab, &repositories, &events).await;
+            judge(entry, &asked, &lab, &repositories, &places, &events).await;
             let _ = events.send(Event::Done { kernel: entry.name.clone() });
             drop(place);
         });
@@ -166,6 +165,7 @@ async fn judge(
     asked: &RunPlan,
     lab: &Arc<Lab>,
     repositories: &Repositories,
+    places: &Arc<Semaphore>,
     events: &UnboundedSender<Event>,
 ) {
     let _ = events.send(Event::Obtaining { kernel: entry.name.clone(), progress: None });
@@ -229,15 +229,12 @@ async fn judge(
     }
     let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
     let (natural, seeds) = (asked.natural, asked.seeds);
-    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, events, natural, cache, seeds };
+    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, places, events, natural, cache, seeds };
     let mut booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
         let release = booted.release.or_else(|| kernel.release.clone());
-        let Settlement { mut boots, checks, wire } = booted.settlement;
-        if let (Boots::Showed(finding), Some(seeds)) = (&mut boots, booted.seeds) {
-            finding.why = format!("{seeds}; {}", finding.why);
-        }
+        let Settlement { boots, checks, wire } = booted.settlement;
         let trials = CellTrials {
             seconds: milliseconds(booted.seconds),
             boots: booted.folders,

@@ -11,13 +11,14 @@ use super::boots::Bench;
 use super::engine::Lab;
 use super::event::{BootId, Event};
 use super::recording::{Recording, RecordingError};
+use super::settle::Settlement;
 use super::trial::Trial;
 use crate::guest::{self, GuestProgram};
-use crate::kernel::{BootImage, FileError, Kept, Leases, image_release};
+use crate::kernel::{BootImage, FileError, Kept, Leases, hex, image_release};
 use crate::matrix::KernelEntry;
 use crate::verdict::Boots;
 use crate::vm::{
-    Accel, Boot, FailureKind, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript, VirtualTime, watch_recorded,
+    Accel, Boot, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript, VirtualTime, watch_recorded,
 };
 
 /// Default guest memory. Debian's kernels use 100 MiB of it themselves.
@@ -32,6 +33,8 @@ pub(super) struct GuestBoot {
     /// Its virtual time; None for the host's.
     pub(super) time: Option<VirtualTime>,
     pub(super) end: BootEnd,
+    /// What it showed of each trial, in their order.
+    pub(super) settled: Vec<Settlement>,
     /// When it was made, if it was taken from the cache.
     pub(super) cached: Option<Timestamp>,
     /// How its transcript differs from the cached one, if it does.
@@ -57,10 +60,11 @@ pub(super) async fn boot_guest(
     if time.is_none() && schedule > 0 {
         return None;
     }
-    let plain = GuestBoot {
+    let ended = |end: BootEnd| GuestBoot {
         accel,
         time,
-        end: BootEnd::default(),
+        settled: settle(trials, &end),
+        end,
         cached: None,
         differs: None,
         next: Next::Done,
@@ -69,37 +73,39 @@ pub(super) async fn boot_guest(
     let image = boot_image(bench, accel).await;
     let guest = match Guest::prepare(bench, &image, trials, accel, time) {
         Ok(guest) => guest,
-        Err(why) => return Some(GuestBoot { end: BootEnd::untried(&why), ..plain }),
+        Err(why) => return Some(ended(BootEnd::untried(&why))),
     };
     let known = guest.key.as_ref().and_then(|key| CachedBoot::read(&bench.lab.store, key));
     if bench.cache != CacheUse::Fresh
         && let Some(known) = &known
-        && let Some(end) = guest.cached_end(bench, &id, trials, known).await
+        && let Some(boot) = guest.cached(bench, known).await.map(ended)
+        && are_answers(&boot.settled)
     {
-        return Some(GuestBoot { end, cached: Some(known.judged), ..plain });
+        guest.tell_cached(bench, &id, known);
+        return Some(GuestBoot { cached: Some(known.judged), ..boot });
     }
     if image.path != bench.kernel.image
         && let Err(why) = check_image(bench, image).await
     {
-        return Some(GuestBoot { end: BootEnd::untried(&why), ..plain });
+        return Some(ended(BootEnd::untried(&why)));
     }
     let Guest { recording, spec, key, .. } = guest;
     let boot = watch(bench.lab, &id, recording.clone(), spec, bench.events).await;
-    let end = BootEnd::of(&boot, bench.lab.jobs);
-    let mut differs = None;
+    let mut ended = ended(BootEnd::of(&boot, bench.lab.jobs));
     if let Some(key) = &key {
-        differs = known.as_ref().and_then(|known| difference(&boot, known));
-        if let (Some(_), Some(known)) = (&differs, known) {
+        ended.differs = known.as_ref().and_then(|known| known.difference(&boot));
+        if let (Some(_), Some(known)) = (&ended.differs, known) {
             let cached = Box::new(known.transcript);
             let _ = bench.events.send(Event::TranscriptDiffers { boot: id.clone(), cached });
             // Neither is known to be right, so the next run boots it again.
             forget(bench, key);
-        } else if is_sound(&boot) && trials.iter().all(|trial| is_answer(trial, &end)) {
-            keep(bench, key, &recording, &boot);
+        } else if let (Some(cached), true) = (CachedBoot::of(&boot), are_answers(&ended.settled)) {
+            keep(bench, key, &recording, &cached);
         }
     }
-    let (refused, next) = (bench.lab.timing.learn(&boot), turn.finish(&boot));
-    Some(GuestBoot { end, differs, next, refused, ..plain })
+    ended.refused = bench.lab.timing.learn(&boot);
+    ended.next = turn.finish(&boot);
+    Some(ended)
 }
 
 /// The image for QEMU: under emulation the unpacked kernel, where it can be entered.
@@ -195,7 +201,8 @@ impl Guest {
         {
             recording.qemu_sha256 = Some(qemu.to_owned());
             // In real time the deadlines of a plan depend on the host's load, and are no part of the question.
-            let quiet = if patience == 1 { kept.sha256.clone() } else { sha256(&initramfs(&plan(1))?) };
+            let quiet =
+                if patience == 1 { kept.sha256.clone() } else { hex(Sha256::new_with_prefix(initramfs(&plan(1))?)) };
             let spec = recording.spec(Vec::new());
             let command = QemuCommand::new(bench.lab.hypervisor.program(), &spec).ok();
             key = command.map(|command| BootKey::of(&recording, &command, &quiet, qemu));
@@ -205,55 +212,34 @@ impl Guest {
         Ok(Self { recording, spec, key, _initramfs: kept, _image: leases })
     }
 
-    /// The end of the cached boot, with its events; None if it is no answer by today's rules.
-    async fn cached_end(
-        &self,
-        bench: &Bench<'_>,
-        id: &BootId,
-        trials: &[Trial<'_>],
-        known: &CachedBoot,
-    ) -> Option<BootEnd> {
+    /// The end of the cached boot; None if it has not finished by today's rules.
+    async fn cached(&self, bench: &Bench<'_>, known: &CachedBoot) -> Option<BootEnd> {
         let boot = watch_recorded(&self.spec, &known.transcript, &mut |_| {}).await;
-        let end = BootEnd { seconds: 0.0, ..BootEnd::of(&boot, bench.lab.jobs) };
-        if boot.end.is_err() || !trials.iter().all(|trial| is_answer(trial, &end)) {
-            return None;
-        }
+        boot.end.is_ok().then(|| BootEnd { seconds: 0.0, ..BootEnd::of(&boot, bench.lab.jobs) })
+    }
+
+    /// Sends the events of the cached boot.
+    fn tell_cached(&self, bench: &Bench<'_>, id: &BootId, known: &CachedBoot) {
         let tell = |event: Event| drop(bench.events.send(event));
         if let Ok(command) = QemuCommand::new(bench.lab.hypervisor.program(), &self.spec) {
             tell(started(id, self.recording.clone(), &command));
         }
         tell(Event::Console { boot: id.clone(), bytes: known.transcript.console.clone() });
         tell(Event::Agent { boot: id.clone(), bytes: known.transcript.agent.clone() });
-        Some(end)
     }
 }
 
-/// Whether a boot settles a trial with an answer.
-fn is_answer(trial: &Trial<'_>, end: &BootEnd) -> bool {
-    !matches!(trial.settle(end).boots, Boots::Broke(_))
+/// How a boot settles each of these trials.
+fn settle(trials: &[Trial<'_>], end: &BootEnd) -> Vec<Settlement> {
+    trials.iter().map(|trial| trial.settle(end)).collect()
 }
 
-/// Whether a boot finished, and nothing on the host disturbed it.
-fn is_sound(boot: &Boot) -> bool {
-    let is_quiet = boot.time.is_some() || (boot.host.freezes.is_empty() && boot.host.too_busy().is_none());
-    boot.end.is_ok() && is_quiet
+/// Whether each trial has an answer.
+fn are_answers(settled: &[Settlement]) -> bool {
+    !settled.iter().any(|settlement| matches!(settlement.boots, Boots::Broke(_)))
 }
 
-/// How the transcript of a boot in virtual time differs from the cached one, if it does. A boot that the host ended says
-/// nothing, nor does one in real time.
-fn difference(boot: &Boot, known: &CachedBoot) -> Option<String> {
-    boot.time?;
-    let by_host = |kind: &FailureKind| matches!(kind, FailureKind::Host | FailureKind::Qemu | FailureKind::Accelerator);
-    if boot.end.as_ref().is_err_and(|failure| by_host(&failure.kind)) {
-        return None;
-    }
-    boot.transcript.difference(&known.transcript).map(|first| first.to_string())
-}
-
-fn keep(bench: &Bench<'_>, key: &BootKey, recording: &Recording, boot: &Boot) {
-    let now = Timestamp::now();
-    let judged = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let boot = CachedBoot { judged, transcript: boot.transcript.clone() };
+fn keep(bench: &Bench<'_>, key: &BootKey, recording: &Recording, boot: &CachedBoot) {
     if let Err(error) = boot.write(&bench.lab.store, key, &bench.entry.name, recording) {
         tracing::warn!(kernel = %bench.entry.name, %error, "a boot is not cached");
     }
@@ -263,10 +249,6 @@ fn forget(bench: &Bench<'_>, key: &BootKey) {
     if let Err(error) = CachedBoot::remove(&bench.lab.store, key) {
         tracing::warn!(kernel = %bench.entry.name, %error, "a cached boot that differs stays in the cache");
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A guest's processors.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::evidence::exhibits::Said;
-use crate::kernel::{Kernel, Provenance, Store};
+use crate::kernel::{Kernel, Provenance, Store, hex};
 use crate::matrix::Bug;
 
 /// The record of what was said of one bug.
@@ -40,8 +40,7 @@ impl<'s> LookCache<'s> {
     fn record(&self, bug: &Bug) -> String {
         // All of a dossier, whatever a witness uses of it.
         let all = Sha256::new().chain_update(&self.subject).chain_update([0]).chain_update(format!("{bug:?}"));
-        let key: String = all.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("looks/{key}.json")
+        format!("looks/{}.json", hex(all))
     }
 
     /// What was said of a bug before.
@@ -58,5 +57,44 @@ impl<'s> LookCache<'s> {
         if let Err(error) = self.store.write_record(&self.record(bug), &file) {
             tracing::debug!(kernel = self.name, %error, "what the witnesses said is not cached");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Finding, Witness};
+    use crate::kernel::{self, Obtain, fixtures};
+    use crate::matrix::{Bugs, Source};
+    use crate::shim::Shim;
+
+    #[test]
+    fn only_the_same_dossier_of_a_package_finds_what_was_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(Some(folder.path().join("cache"))).expect("a cache");
+        let image = fixtures::bzimage("6.1.0-9-amd64");
+        let deb = folder.path().join("linux-image.deb");
+        std::fs::write(&deb, fixtures::deb(&fixtures::tar(&[("boot/vmlinuz-6.1.0-9-amd64", &image)]))).expect("a file");
+        let bare = folder.path().join("bzImage");
+        std::fs::write(&bare, &image).expect("a file");
+        let shim = Shim::at("/nonexistent".into());
+        let obtain = |source| {
+            let with =
+                Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
+            kernel::obtain(&source, &with).expect("a kernel")
+        };
+        let package = obtain(Source::Deb(vec![deb]));
+        let cache = LookCache::of(&store, &package).expect("a package never changes");
+        let bugs = Bugs::built_in();
+        let bug = bugs.iter().next().expect("a bug");
+        let said = Said { findings: vec![Finding::unknown(Witness::Binary, "no symbols")], ..Said::default() };
+        assert_eq!(cache.read(bug), None);
+        cache.write(bug, &said);
+        assert_eq!(cache.read(bug), Some(said));
+        let mut changed = bug.clone();
+        changed.title.push('!');
+        assert_eq!(cache.read(&changed), None);
+        // The file of an image may be replaced by another one.
+        assert!(LookCache::of(&store, &obtain(Source::Image { image: bare, modules: None, config: None })).is_none());
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::json;
+use crate::kernel::hex;
 use crate::matrix::MachineType;
 use crate::regular;
 use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad, VirtualTime};
@@ -125,7 +126,7 @@ impl Recording {
 fn read(what: &'static str, path: &Path, wanted: &str) -> Result<Vec<u8>, RecordingError> {
     let gone = |source| RecordingError::Gone { what, path: path.to_owned(), source };
     let bytes = regular::read(path, MAX_FILE).map_err(gone)?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(Sha256::new_with_prefix(&bytes));
     if found == wanted {
         return Ok(bytes);
     }

@@ -30,6 +30,15 @@ impl SeedCount {
         let is_clean = self.tried > 0 && self.affected == 0 && self.broken == 0;
         is_clean.then(|| 100.0 * (1.0 - (1.0 - CONFIDENCE / 100.0).powf(1.0 / f64::from(self.tried))))
     }
+
+    /// Adds to the settlement that decides which seeds it speaks of.
+    pub(super) fn tell(self, settlement: &mut Settlement, seed: Option<u32>) {
+        match (&mut settlement.boots, seed) {
+            (Boots::Showed(finding), _) => finding.why = format!("{self}; {}", finding.why),
+            (Boots::Broke(reason), Some(seed)) => *reason = format!("seed {seed}: {reason}"),
+            _ => {}
+        }
+    }
 }
 
 impl fmt::Display for SeedCount {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::qemu::{Qemu, VERSION_LIMIT};
 use crate::child::{self, NoAnswer};
-use crate::kernel::{FileError, Store};
+use crate::kernel::{FileError, Store, hex};
 
 /// The firmware that q35, pc and microvm load to boot a kernel directly (QEMU's `hw/i386/pc.c`, `x86.c`, `microvm.c`).
 const FIRMWARE: [&str; 6] =
@@ -42,6 +42,6 @@ impl Qemu {
             let sha256 = found.map(|file| store.file_sha256(&file)).transpose()?;
             all.update(format!("{name} {}\n", sha256.as_deref().unwrap_or("-")));
         }
-        Ok(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(all))
     }
 }

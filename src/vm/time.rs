@@ -5,6 +5,7 @@
 //! from one seed: the same kernel, initramfs, QEMU and seed produce the same bytes.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -83,19 +84,24 @@ pub struct Timing {
     qemu: QemuVersion,
     /// Why this QEMU cannot count instructions.
     refused: Mutex<Option<String>>,
+    /// Whether a guest ran in real time because this QEMU cannot count for its several processors.
+    was_turned_down: AtomicBool,
 }
 
 impl Timing {
     /// By the user's choice, with this seed, in a QEMU of this version.
     pub fn new(choice: TimeChoice, seed: u32, qemu: QemuVersion) -> Self {
-        Self { choice, seed, qemu, refused: Mutex::new(None) }
+        Self { choice, seed, qemu, refused: Mutex::new(None), was_turned_down: AtomicBool::new(false) }
     }
 
     /// The time of a guest with `cpus` processors; None if it is the host's. `schedule` counts the seeds of one run from 0.
     pub fn of(&self, accel: Accel, cpus: u32, schedule: u32) -> Option<VirtualTime> {
+        if self.choice != TimeChoice::Auto || accel != Accel::Tcg || self.refused().is_some() {
+            return None;
+        }
         let counts = cpus == 1 || self.qemu >= FIRST_WITH_TURNS;
-        let is_virtual = self.choice == TimeChoice::Auto && accel == Accel::Tcg && counts && self.refused().is_none();
-        is_virtual.then(|| VirtualTime::with_seed(self.seed.wrapping_add(schedule)))
+        self.was_turned_down.fetch_or(!counts, Ordering::Relaxed);
+        counts.then(|| VirtualTime::with_seed(self.seed.wrapping_add(schedule)))
     }
 
     /// Learns from a boot whether QEMU can count instructions: if it cannot, why. Boot again then; [`Timing::of`] gives
@@ -119,7 +125,13 @@ impl Timing {
             (TimeChoice::Real, ..) => "real: requested".to_owned(),
             (TimeChoice::Auto, Accel::Kvm, _) => "real, as always under KVM".to_owned(),
             (TimeChoice::Auto, Accel::Tcg, Some(why)) => format!("real: this QEMU cannot count instructions: {why}"),
-            (TimeChoice::Auto, Accel::Tcg, None) => VirtualTime::with_seed(self.seed).to_string(),
+            (TimeChoice::Auto, Accel::Tcg, None) => {
+                let time = VirtualTime::with_seed(self.seed).to_string();
+                match self.was_turned_down.load(Ordering::Relaxed) {
+                    true => format!("{time}; real for guests with several processors, before QEMU {FIRST_WITH_TURNS}"),
+                    false => time,
+                }
+            }
         }
     }
 
@@ -140,11 +152,13 @@ mod tests {
         assert_eq!(newer.of(Accel::Tcg, 2, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 3), Some(VirtualTime { seed: 10, shift: SHIFT }));
-        assert_eq!(auto.of(Accel::Tcg, 2, 0), None);
         assert_eq!(auto.of(Accel::Kvm, 1, 0), None);
         assert_eq!(Timing::new(TimeChoice::Real, 7, version(10)).of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "virtual, seed 7, shift 4");
         assert_eq!(auto.summary(Accel::Kvm), "real, as always under KVM");
+        assert_eq!(auto.of(Accel::Tcg, 2, 0), None);
+        let mixed = "virtual, seed 7, shift 4; real for guests with several processors, before QEMU 10.0.0";
+        assert_eq!(auto.summary(Accel::Tcg), mixed);
         *auto.refused() = Some("no icount".to_owned());
         assert_eq!(auto.of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "real: this QEMU cannot count instructions: no icount");

@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::MAX_BYTES;
+use crate::kernel::hex;
 
 /// The number of characters of a line to show in a difference.
 const SHOWN: usize = 160;
@@ -42,8 +43,7 @@ impl Transcript {
 
     /// SHA-256 of both, as `cat console.log agent.jsonl | sha256sum` prints it.
     pub fn sha256(&self) -> String {
-        let digest = Sha256::new().chain_update(&self.console).chain_update(&self.agent).finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::new().chain_update(&self.console).chain_update(&self.agent))
     }
 
     /// The first line that differs from what the guest said `then`; None if nothing does.

@@ -12,7 +12,7 @@ use crate::kernel::file_error::FileError;
 use crate::regular;
 
 /// A sha256 as 64 lower-case hexadecimal digits.
-pub(in crate::kernel) fn hex(hash: Sha256) -> String {
+pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -34,7 +34,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(super) use blobs::{hex, is_sha256, sha256_of};
+pub(crate) use blobs::hex;
+pub(super) use blobs::{is_sha256, sha256_of};
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};
