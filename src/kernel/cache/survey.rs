@@ -58,7 +58,6 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
         ("unpacked", CacheKind::Boot),
         ("boots", CacheKind::Answer),
         ("looks", CacheKind::Answer),
-        ("stamps", CacheKind::Answer),
     ] {
         records.extend(read_records(&root.join(folder), kind, root, &files)?);
     }
