@@ -9,7 +9,7 @@ use super::claims::{contradicts, patch_contradicts};
 use super::content::{Likeness, has_any, is_empty, likeness, touches};
 use super::copies::changes_a_copy;
 use super::history::{CarrierPlace, History, short, whole};
-use super::line_changes::{LineEffect, StepLines, line_effect};
+use super::line_changes::{LineEffect, StepLines, line_effect, undoes_any};
 use super::message::{Abbreviation, MentionKind};
 use super::same_subject::by_subject;
 use super::subject::{is_same, plain_subject, subject_hash};
@@ -45,6 +45,23 @@ impl Carrier {
     }
 }
 
+/// What shows that a commit reverts a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UndoingSign {
+    /// Its message. Its lines decide whether it is certain.
+    Words,
+    /// Its lines.
+    Lines,
+    /// It names the step and removes its lines, but may have rewritten them: a hint.
+    Mention,
+}
+
+impl UndoingSign {
+    pub fn of(effect: LineEffect) -> Self {
+        if effect == LineEffect::TakesOut { Self::Lines } else { Self::Words }
+    }
+}
+
 /// All that was found of one step.
 #[derive(Default)]
 pub(super) struct Carriers {
@@ -52,8 +69,8 @@ pub(super) struct Carriers {
     pub names: Vec<Abbreviation>,
     /// The carriers in this history, the strongest first.
     pub found: Vec<Carrier>,
-    /// Commits in this history that revert the step although they seem to carry it, and whether their lines show that.
-    pub undoing: Vec<(u32, bool)>,
+    /// Commits in this history that revert the step although they seem to carry it, or don't say so.
+    pub undoing: Vec<(u32, UndoingSign)>,
     /// The step's changes to its files, in each known form.
     pub patches: Vec<StepLines>,
     /// The number of them, from the beginning, that are of commits that surely are the step.
@@ -114,7 +131,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
             && is_of_several(history, oid, step, &mut carriers);
         if what.takes() && !is_doubtful {
             carriers.names.retain(|other| *other != name);
-            carriers.undoing.push((number, what == LineEffect::TakesOut));
+            carriers.undoing.push((number, UndoingSign::of(what)));
             carriers.warnings.push(format!(
                 "{} says that it carries the {} but removes its lines: counted as a revert",
                 short(oid),
@@ -208,20 +225,22 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
         return Ok(());
     }
     let subject = plain_subject(step.subject.as_bytes());
-    let (mut speakers, mut claims) = (BTreeSet::new(), BTreeSet::new());
+    let (mut speakers, mut claims, mut reverts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for name in &carriers.names {
         for named in history.store.naming(*name)? {
             // A short name that fits another commit of the repository means that one.
             if history.only(named.commit)?.is_none_or(|oid| whole(oid).agrees(*name)) {
                 speakers.insert(named.number);
                 claims.extend((named.kind == MentionKind::MayCarry).then_some(named.number));
+                reverts.extend(named.kind.speaks_of_reverting().then_some(named.number));
             }
         }
     }
     speakers.extend(history.store.quoting_subject(subject_hash(&subject))?);
     for undone in [subject.clone(), format!("Revert \"{subject}\"")] {
-        speakers.extend(history.store.undoing_subject(subject_hash(&undone))?);
+        reverts.extend(history.store.undoing_subject(subject_hash(&undone))?);
     }
+    speakers.extend(&reverts);
     let is_new =
         |number: &u32| history.has(*number) && !seen.contains(number) && history.graph.parents(*number).len() < 2;
     for number in speakers.into_iter().filter(is_new).take(MOST_SPEAKERS).collect::<Vec<_>>() {
@@ -240,7 +259,10 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
                 });
                 seen.insert(number);
             }
-            LineEffect::TakesOut => carriers.undoing.push((number, true)),
+            LineEffect::TakesOut => {
+                let is_clear = reverts.contains(&number) || undoes_any(git, &carriers.patches, oid);
+                carriers.undoing.push((number, if is_clear { UndoingSign::Lines } else { UndoingSign::Mention }));
+            }
             _ => {}
         }
     }
@@ -279,7 +301,7 @@ fn reverts_that_quote(
             };
             if undone.iter().any(is_it) {
                 carriers.names.retain(|other| other != name);
-                carriers.undoing.extend(history.has(number).then_some((number, false)));
+                carriers.undoing.extend(history.has(number).then_some((number, UndoingSign::Words)));
             }
         }
     }

@@ -29,8 +29,8 @@ const LONGEST_LINE: usize = 1 << 20;
 pub(super) enum FilePlace {
     /// At its own path, or the repository lacks the folder.
     Own,
-    /// At another path.
-    Moved(String),
+    /// At another path, and the names that it had in between.
+    Moved(String, Vec<String>),
     /// At one of several paths.
     Several(Vec<String>),
     /// Unknown, with the reason.
@@ -57,17 +57,20 @@ pub(super) fn place(
     if !models.is_empty() && models.iter().all(lacks) {
         return Ok(FilePlace::Never);
     }
-    let mut path = file.to_owned();
+    let mut names = vec![file.to_owned()];
     let mut removed = None;
-    for _ in 0..MOST_RENAMES {
-        let Some([before, after]) = removal(history, &path)? else { break };
-        let to = renamed_to(git, before, after, &path);
+    let mut since = None;
+    while names.len() <= MOST_RENAMES
+        && let Some(path) = names.last()
+        && let Some([before, after]) = removal(history, path, since)?
+    {
         removed = removed.or(Some((before, after)));
-        match to {
-            Some(to) if git.entry(here, &to).id().is_some() => return Ok(FilePlace::Moved(to)),
-            Some(to) => path = to,
+        match renamed_to(git, before, after, path) {
+            Some(to) if git.entry(here, &to).id().is_some() => return Ok(FilePlace::Moved(to, names.split_off(1))),
+            Some(to) => names.push(to),
             None => break,
         }
+        since = history.store.number(after)?;
     }
     // No rename shows it, so its look does.
     let blob = |commit: Oid| tree(git, commit).map(|tree| git.entry(tree, file));
@@ -83,7 +86,7 @@ pub(super) fn place(
     }
     let copies = copies_of(git, here, file, None, &likes);
     if let [copy] = copies.as_slice() {
-        return Ok(FilePlace::Moved(copy.clone()));
+        return Ok(FilePlace::Moved(copy.clone(), names.split_off(1)));
     }
     if copies.len() > 1 {
         return Ok(FilePlace::Several(copies));
@@ -102,8 +105,9 @@ pub(super) fn place(
     })
 }
 
-/// The commit that removed a file, after one that has it. None if no commit of the first-parent line has it.
-fn removal(history: &History, file: &str) -> Result<Option<[Oid; 2]>, GitError> {
+/// The commit that removed a file, after one that has it. `since` is a commit that has it, if one is known. None if no
+/// commit of the first-parent line has it.
+fn removal(history: &History, file: &str, since: Option<u32>) -> Result<Option<[Oid; 2]>, GitError> {
     let git = history.repository.git();
     let has = |number: u32| -> Result<bool, GitError> {
         let tree = tree(git, history.sha(number)?);
@@ -118,11 +122,12 @@ fn removal(history: &History, file: &str) -> Result<Option<[Oid; 2]>, GitError> 
         {
             line.push(*parent);
         }
-        // Each look goes twice as far back, because most files are older than their removal.
-        let mut with = None;
+        // Each look goes twice as far back, because most files are older than their removal. One that was there only
+        // briefly would be missed.
+        let mut with = line.iter().position(|number| Some(*number) == since);
         let mut without = 0;
         let mut at = 1;
-        while at < line.len() {
+        while with.is_none() && at < line.len() {
             if has(line[at])? {
                 with = Some(at);
                 break;

@@ -119,3 +119,30 @@ fn file_that_was_never_there_has_no_step() {
     all.ask_later("removed", gone, Open(NeverHad, Affected));
     all.check();
 }
+
+#[test]
+fn rename_is_not_blamed_for_lines_that_a_later_commit_removed() {
+    let mut all = Placements::new();
+    let fixed = all.fixed();
+    let names = ["net/brief/split.c", "net/core/fragment_of_the_queue.c"];
+    // A name that the file had for only one commit, long ago.
+    let brief = all.fixture.commit(&[fixed], "net: rename it", &[(FILE, ""), (names[0], &file(NEW))]);
+    let mut tip = all.fixture.commit(&[brief], "net: rename it again", &[(names[0], ""), (names[1], &file(NEW))]);
+    for n in 0..9 {
+        tip = all.fixture.commit(&[tip], &format!("net: {n}"), &[("net/other.c", &format!("int other_{n};\n"))]);
+    }
+    let rewritten = "\tif (is_above_all_limits_of_the_queue(queue, packet))\n\t\treturn -ENOMEM;\n";
+    let removed = all.fixture.commit(&[tip], "net: tidy up", &[(names[1], &file(""))]);
+    let rewrote = all.fixture.commit(&[tip], "net: do it better", &[(names[1], &file(rewritten))]);
+    all.ask_later("renamed twice", tip, Told(Fixed));
+    all.ask_later("removed", removed, Open(Affected, Fixed));
+    all.ask_later("rewritten", rewrote, Open(Affected, Fixed));
+    let release = all.fixture.commit(&[removed], "Linux 4.19.70\n", &[("Makefile", &makefile("4.19.70"))]);
+    all.fixture.tag("v4.19.70", release);
+    let vendor = all.fixture.commit(&[release], "net: a vendor's own", &[("net/other.c", "int ours;\n")]);
+    all.ask_later("removed by kernel.org", vendor, Told(Fixed));
+    all.check();
+    let why = all.fixture.index().ask(&all.bug, "q-1").unwrap();
+    let says = format!("{} {:?}", why.finding.why, why.warnings);
+    assert!(says.contains("tidy up") && !says.contains("rename it"), "{says}");
+}

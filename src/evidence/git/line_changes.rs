@@ -8,13 +8,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use git2::Oid;
 
-use super::content::{TELLING, letters, text_at};
+use super::content::{TELLING, is_comment, letters, text_at};
 use super::objects::{Objects, TreeEntry};
 
 /// The most files to compare if a dossier names none.
 const MOST_FILES: usize = 20;
 /// The fraction of a step's lines that counts as all, because backports differ in some.
 const WHOLE: (usize, usize) = (4, 5);
+
+/// Whether this many of a step's lines count as all.
+fn is_whole(some: i64, all: i64) -> bool {
+    some * WHOLE.1 as i64 >= all * WHOLE.0 as i64
+}
+
+fn is_telling(line: &[u8]) -> bool {
+    letters(line) >= TELLING
+}
 
 /// The effect of a commit on the lines of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +73,16 @@ impl StepLines {
             let change = change(git, commit, &file)?;
             changes.push((file, change));
         }
-        let patch = Self { commit, files: changes };
-        let telling = patch.files.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING));
-        let any = patch.files.iter().any(|(_, change)| !change.is_empty());
-        if telling {
-            let telling = |(file, change): (String, LineCounts)| {
-                (file, change.into_iter().filter(|(line, _)| letters(line) >= TELLING).collect())
-            };
-            return Some(Self { commit, files: patch.files.into_iter().map(telling).collect() });
+        // The most telling lines that there are: comments may be rewritten at any time, and short lines are common.
+        let kinds: [fn(&[u8]) -> bool; 3] = [|line| is_telling(line) && !is_comment(line), is_telling, |_| true];
+        for is_kind in kinds {
+            let has_any = changes.iter().any(|(_, change)| change.keys().any(|line| is_kind(line)));
+            if has_any {
+                changes.iter_mut().for_each(|(_, change)| change.retain(|line, _| is_kind(line)));
+                return Some(Self { commit, files: changes });
+            }
         }
-        any.then_some(patch)
+        None
     }
 
     /// Whether these are the changes of this commit.
@@ -105,6 +114,25 @@ impl StepLines {
         self.files.iter().flat_map(|(_, change)| change.iter().map(|(line, times)| (line.as_slice(), *times > 0)))
     }
 
+    /// Whether another commit does the opposite: it removes the added lines, restores the removed ones, and adds few
+    /// others. A commit that only rewrites the added lines doesn't. None if the repository lacks the files.
+    pub fn is_undone_by(&self, git: &Objects, commit: Oid) -> Option<bool> {
+        let (mut all, mut removed, mut restored, mut others) = (0, 0, 0, 0);
+        for (file, lines) in &self.files {
+            let change = change(git, commit, file)?;
+            for (line, times) in lines {
+                all += times.abs();
+                removed += times.min(&0).abs();
+                let back = change.get(line).copied().unwrap_or(0).max(0);
+                restored += back.min(times.min(&0).abs());
+            }
+            let is_other = |line: &Vec<u8>| is_telling(line) && !is_comment(line) && !lines.contains_key(line);
+            others += change.iter().filter(|(line, times)| **times > 0 && is_other(line)).count() as i64;
+        }
+        let is_opposite = is_whole(restored, removed) && others * 4 <= all;
+        Some(is_opposite && self.effect(git, commit) == LineEffect::TakesOut)
+    }
+
     /// The effect of another commit on these lines.
     pub fn effect(&self, git: &Objects, commit: Oid) -> LineEffect {
         let (mut all, mut puts, mut takes) = (0_i64, 0_i64, 0_i64);
@@ -121,16 +149,20 @@ impl StepLines {
                 }
             }
         }
-        let is_whole = |some: i64| some * WHOLE.1 as i64 >= all * WHOLE.0 as i64;
         // A few lines may go the other way if a backport or revert was adapted.
         match (puts > takes * 4, takes > puts * 4) {
-            (true, _) if is_whole(puts) => LineEffect::PutsIn,
+            (true, _) if is_whole(puts, all) => LineEffect::PutsIn,
             (true, _) => LineEffect::PutsSomeIn,
-            (_, true) if is_whole(takes) => LineEffect::TakesOut,
+            (_, true) if is_whole(takes, all) => LineEffect::TakesOut,
             (_, true) => LineEffect::TakesSomeOut,
             _ => LineEffect::Neither,
         }
     }
+}
+
+/// Whether a commit does the opposite of one of these patches.
+pub(super) fn undoes_any(git: &Objects, patches: &[StepLines], commit: Oid) -> bool {
+    patches.iter().any(|patch| patch.is_undone_by(git, commit) == Some(true))
 }
 
 /// The effect of a commit on the lines of these patches, if they agree. Its own patch is not compared.

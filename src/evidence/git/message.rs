@@ -122,6 +122,11 @@ pub(in crate::evidence) enum MentionKind {
 }
 
 impl MentionKind {
+    /// Whether it has words of reverting.
+    pub fn speaks_of_reverting(self) -> bool {
+        matches!(self, Self::Reverts | Self::RevertsMerge | Self::RevertsPartly | Self::MayRevert)
+    }
+
     /// The kind with this number in the index.
     pub fn from_number(number: u8) -> Option<Self> {
         use MentionKind::{Carries, Fixes, MayCarry, MayRevert, Names, Reverts, RevertsMerge, RevertsPartly};

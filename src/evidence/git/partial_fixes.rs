@@ -69,14 +69,17 @@ pub(super) fn erosion(
         code |= is_claim && changes_code(git, oid, own) != Some(false);
         let earlier = earlier_lines(history, one, all, file)?;
         let before: LineSet = earlier.iter().flat_map(|(_, lines)| lines).chain(&removed).cloned().collect();
+        // Comments may be rewritten at any time.
         let is_back = |line: &&Vec<u8>| {
             here.contains(*line)
+                && !is_comment(line)
                 && !after.contains(*line)
                 && released.as_ref().is_none_or(|lines| !lines.contains(*line))
         };
         undone = undone.or_else(|| before.iter().find(is_back).cloned());
-        let is_gone =
-            |line: &&Vec<u8>| !here.contains(*line) && released.as_ref().is_none_or(|lines| lines.contains(*line));
+        let is_gone = |line: &&Vec<u8>| {
+            !here.contains(*line) && !is_comment(line) && released.as_ref().is_none_or(|lines| lines.contains(*line))
+        };
         weaker = weaker.or_else(|| added.iter().find(is_gone).cloned());
         if is_claim {
             // The lines of the half fix. The fix keeps half of them.

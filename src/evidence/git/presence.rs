@@ -10,7 +10,7 @@ use super::copies::copies;
 use super::history::{CarrierPlace, short};
 use super::history_gaps::{Beginning, is_expected, no_version};
 use super::packaging::may_carry;
-use super::partial_fixes::{FixInFiles, erosion};
+use super::partial_fixes::{FixInFiles, erosion, last_release};
 use super::reverts::StepStanding;
 use super::states::Presence;
 use super::testimony::How;
@@ -286,7 +286,14 @@ impl GitAnswer<'_> {
                 "{says} and all lines that it removes: a merge, or a commit that does not say so, took it out"
             )));
         }
-        let Some((by, is_silent)) = removals::taken_out_by(self.history, carrier, oid, &one.step.files)? else {
+        // kernel.org rewrote them.
+        if let Some(release) = last_release(self.history, carrier)?
+            && self.likeness_at(release, oid, one)? == Likeness::Gone
+        {
+            return Ok(None);
+        }
+        let names = self.places(one)?;
+        let Some((by, is_silent)) = removals::taken_out_by(self.history, carrier, oid, &names.names())? else {
             return Ok(None);
         };
         if is_silent {
@@ -303,8 +310,14 @@ impl GitAnswer<'_> {
     }
 
     fn likeness(&self, step: Oid, of: &StepSearch) -> Result<Likeness, GitError> {
+        self.likeness_at(self.history.commit, step, of)
+    }
+
+    fn likeness_at(&self, at: Oid, step: Oid, of: &StepSearch) -> Result<Likeness, GitError> {
         let (git, places) = (self.history.repository.git(), self.places(of)?);
-        let compare = |step| likeness_with_copy(git, step, self.history.commit, &of.step.files, &places.files);
+        let path = |file: &String| (file.clone(), places.path_at(git, at, file).to_owned());
+        let paths: Vec<(String, String)> = of.step.files.iter().map(path).collect();
+        let compare = |step| likeness_with_copy(git, step, at, &of.step.files, &paths);
         let own = compare(step);
         // A backport to a tree whose files were moved already is known by upstream's lines.
         let model = of.carriers.model.filter(|_| own == Likeness::Missing && places.is_moved());

@@ -12,18 +12,27 @@ use super::GitError;
 use super::content::lines_at;
 use super::graph::{Bits, Graph};
 use super::history::History;
+use super::objects::Objects;
 
 /// The most nested merges to follow into the side that lost the lines.
 const MOST_MERGES: usize = 64;
 
+/// The names of a file from a step to a revision: its own, and those to which it was renamed.
+type Names<'a> = Vec<&'a str>;
+
 /// The lines that a step adds to each of its files.
-struct Added<'a>(Vec<(&'a str, HashSet<Vec<u8>>)>);
+struct Added<'a>(&'a [Names<'a>], Vec<HashSet<Vec<u8>>>);
 
 impl Added<'_> {
     fn any_at(&self, history: &History, commit: u32) -> Result<bool, GitError> {
         let (git, oid) = (history.repository.git(), history.sha(commit)?);
-        Ok(self.0.iter().any(|(file, added)| !lines_at(git, oid, file).is_disjoint(added)))
+        Ok(self.0.iter().zip(&self.1).any(|(names, added)| !lines_of(git, oid, names).is_disjoint(added)))
     }
+}
+
+/// The lines of a file in a commit, under any of its names.
+fn lines_of(git: &Objects, commit: Oid, names: &Names) -> HashSet<Vec<u8>> {
+    names.iter().flat_map(|name| lines_at(git, commit, name)).collect()
 }
 
 /// The commit that removed the lines of `step`, and whether that is suspicious: a merge, which should have kept them, or
@@ -32,13 +41,13 @@ pub(super) fn taken_out_by(
     history: &History,
     step: u32,
     oid: Oid,
-    files: &[String],
+    files: &[Names],
 ) -> Result<Option<(Oid, bool)>, GitError> {
     let git = history.repository.git();
     let Some(before) = history.graph.parents(step).first() else { return Ok(None) };
     let before = history.sha(*before)?;
-    let added = |file: &String| lines_at(git, oid, file).difference(&lines_at(git, before, file)).cloned().collect();
-    let added = Added(files.iter().map(|file| (file.as_str(), added(file))).collect());
+    let added = |names| lines_of(git, oid, names).difference(&lines_of(git, before, names)).cloned().collect();
+    let added = Added(files, files.iter().map(added).collect());
     let after = history.graph.descendants(step);
     let Some(mut at) = history.store.number(history.commit)? else { return Ok(None) };
     for _ in 0..MOST_MERGES {
@@ -88,8 +97,8 @@ fn descent(graph: &Graph, after: &Bits, from: u32, step: u32) -> Vec<u32> {
 }
 
 /// Whether a commit adds no line to any of these files.
-fn writes_nothing(history: &History, commit: u32, files: &[String]) -> Result<bool, GitError> {
+fn writes_nothing(history: &History, commit: u32, files: &[Names]) -> Result<bool, GitError> {
     let Some(before) = history.graph.parents(commit).first() else { return Ok(false) };
     let (git, before, after) = (history.repository.git(), history.sha(*before)?, history.sha(commit)?);
-    Ok(files.iter().all(|file| lines_at(git, after, file).is_subset(&lines_at(git, before, file))))
+    Ok(files.iter().all(|names| lines_of(git, after, names).is_subset(&lines_of(git, before, names))))
 }

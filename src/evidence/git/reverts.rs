@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use git2::Oid;
 
-use super::backports::{Carrier, Carriers};
+use super::backports::{Carrier, Carriers, UndoingSign};
 use super::content::{has_any, touches};
 use super::graph::Bits;
 use super::history::{CarrierPlace, History, whole};
@@ -87,9 +87,12 @@ pub(super) fn standing(
     let subject = plain_subject(step.subject.as_bytes());
     let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
-    for (place, strong) in carriers.undoing.iter().map(|(number, strong)| (CarrierPlace::Commit(*number), *strong)) {
+    let mut mentions = BTreeSet::new();
+    for (number, sign) in &carriers.undoing {
+        let place = CarrierPlace::Commit(*number);
         if direct.iter().all(|(known, _)| *known != place) {
-            direct.push((place, strong));
+            direct.push((place, *sign == UndoingSign::Lines));
+            mentions.extend((*sign == UndoingSign::Mention).then_some(place));
         }
     }
     for (place, strong) in direct {
@@ -97,6 +100,7 @@ pub(super) fn standing(
             continue;
         }
         let Some(strong) = weighed(history, step, carriers, place, false, strong)? else { continue };
+        let strong = strong && !mentions.contains(&place);
         let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
         if !undoes.is_empty() {
             nodes.push(RevertNode { place, strong, puts: false, undoes, doubted_by: None });

@@ -2,7 +2,10 @@
 
 use super::How;
 use super::fixture::*;
+use super::placements::Right::{Open, Told};
+use super::placements::*;
 use crate::evidence::Strength;
+use crate::words::State::{Affected, Fixed};
 use crate::words::{Role, State};
 
 /// The rows describe a stable branch, commit by commit: `+` applies the fix, `-N` reverts the commit at place N by
@@ -21,7 +24,7 @@ fn reverts_are_followed_to_any_depth() {
         on_4_19(&fixture, &mainline),
         &[(&picked(BREAK_SUBJECT, mainline.break_), BROKEN), (&picked(HALF_SUBJECT, mainline.half_fix), HALF)],
     );
-    use State::{Fixed, HalfFixed};
+    use State::HalfFixed;
     let table: &[(&[&str], &[State], Strength)] = &[
         (&["+"], &[Fixed], Strength::Strong),
         (&["+", "-0"], &[HalfFixed], Strength::Strong),
@@ -122,12 +125,12 @@ fn revert_removes_only_earlier_commits() {
     // An octopus brings it in.
     fixture.branch("octopus", fixture.commit(&[base, other, stable], "Merge all", &[(FILE, FIXED)]));
     for (branch, state) in [
-        ("beside", State::Fixed),
-        ("after", State::Affected),
-        ("merge", State::Affected),
-        ("merge-again", State::Fixed),
-        ("other-merge", State::Fixed),
-        ("octopus", State::Fixed),
+        ("beside", Fixed),
+        ("after", Affected),
+        ("merge", Affected),
+        ("merge-again", Fixed),
+        ("other-merge", Fixed),
+        ("octopus", Fixed),
     ] {
         let finding = fixture.ask(&bug, branch).finding;
         assert_eq!(
@@ -150,7 +153,7 @@ fn words_of_undoing_leave_a_step_open() {
     );
     let fixed = fixture.line(base, &[(&picked(FIX_SUBJECT, mainline.fix), FIXED)]);
     let (sha, seven) = (fixed.to_string(), fixed.to_string()[..7].to_owned());
-    use State::{Fixed, HalfFixed};
+    use State::HalfFixed;
     let table: &[(&str, String, &str, &[State], Strength)] = &[
         ("form", format!("x: y\n\nThis is a revert of commit {sha}"), FILE, &[HalfFixed], Strength::Strong),
         ("suffix", format!("Revert \"{FIX_SUBJECT}\" because of z"), FILE, &[HalfFixed], Strength::Weak),
@@ -176,7 +179,7 @@ fn words_of_undoing_leave_a_step_open() {
     }
     for name in ["reapplied", "brought-back"] {
         let finding = index.ask(&bug, name).unwrap().finding;
-        assert!(finding.states.contains(State::Affected), "{name}: {finding:?}");
+        assert!(finding.states.contains(Affected), "{name}: {finding:?}");
     }
 }
 
@@ -230,4 +233,58 @@ fn revert_that_quotes_its_target_does_not_carry_it() {
         let finding = fixture.ask(&bug, branch).finding;
         assert_eq!(finding.states.only(), Some(state), "{branch}: {}", finding.why);
     }
+}
+
+/// A commit that names the fix and removes its lines may have reverted it, or written it in another way.
+#[test]
+fn rewrite_is_told_from_a_silent_revert() {
+    let mut all = Placements::new();
+    // Upstream's fix only adds: a comment of four lines and a check.
+    let comment =
+        |words: [&str; 4]| format!("\t/* {}\n\t * {}\n\t * {}\n\t * {} */\n", words[0], words[1], words[2], words[3]);
+    let first = comment(["Zero windows", "leave nothing queued", "behind the head,", "so the timer stops"]);
+    let again = comment(["With a zero window", "nothing waits behind", "the head of the queue.", "Keep the timer on"]);
+    let check = "\tif (queue->is_waiting_for_the_window && queue->is_probing_the_peer)\n\t\trestart_the_timer_of_the_queue(queue);\n";
+    let better =
+        "\tif (window_of_the_peer_is_closed(queue->peer_of_the_queue))\n\t\trestart_the_timer_when_it_opens(queue);\n";
+    let with = |comment: &str, check: &str| file(&format!("{OLD}{comment}{check}"));
+    let fix = all.on(all.break_, "net: keep the timer on", &with(&first, check));
+    all.fixture.branch("own", fix);
+    all.bug.chain[1].commit = Some(fix.to_string().parse().unwrap());
+    all.bug.chain[1].subject = "net: keep the timer on".to_owned();
+    all.fix = fix;
+    let fixed = all.on(all.broken(), &picked("net: a vendor's own words", fix), &with(&first, check));
+    all.ask_later("fixed", fixed, Told(Fixed));
+    let names = |what: &str| format!("net: {what}\n\nFixes: {:.12} (\"net: keep the timer on\")\n", fix.to_string());
+    let on = |all: &Placements, what: &str, text: &str| all.on(fixed, &names(what), text);
+    let moved = with(&again, "").replace(OPEN, &format!("{OPEN}{check}"));
+    for (name, tip, right) in [
+        ("comment rewritten, check moved", on(&all, "say it better", &moved), Told(Fixed)),
+        ("comment rewritten", on(&all, "say it better", &with(&again, check)), Told(Fixed)),
+        ("comment removed", on(&all, "say less", &with("", check)), Told(Fixed)),
+        ("check rewritten", on(&all, "check it better", &with(&first, better)), Open(Affected, Fixed)),
+        ("all rewritten", on(&all, "do it better", &with(&again, better)), Open(Affected, Fixed)),
+        ("check removed", on(&all, "it is of no use", &with(&first, "")), Open(Affected, Affected)),
+        ("all removed", on(&all, "it is of no use", &file(OLD)), Open(Affected, Affected)),
+    ] {
+        all.ask_later(name, tip, right);
+    }
+    all.check();
+}
+
+#[test]
+fn earlier_attempt_is_no_backport_of_the_later_one() {
+    let mut all = Placements::new();
+    // Upstream applied the same patch twice, and the second one is the fix.
+    let reverted = all.on(all.fix, "net: go back", &file(OLD));
+    let again = all.on(reverted, &format!("{FIX_SUBJECT}\n\nOnce more.\n"), &file(NEW));
+    all.fixture.branch("again", again);
+    let first = all.fix;
+    all.bug.chain[1].commit = Some(again.to_string().parse().unwrap());
+    all.ask_later("the second", again, Told(Fixed));
+    all.ask_later("the first", first, Open(Affected, Fixed));
+    let claim = picked("net: a vendor's own words", again);
+    let tip = all.on(all.broken(), &claim, &file(NEW));
+    all.ask_later("a backport of the second", tip, Told(Fixed));
+    all.check();
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use git2::Oid;
 
-use super::backports::{Carrier, Carriers, line_text, unseen};
+use super::backports::{Carrier, Carriers, UndoingSign, line_text, unseen};
 use super::content::touches;
 use super::copies::changes_a_copy;
 use super::history::{CarrierPlace, History, short, whole};
@@ -54,19 +54,22 @@ pub(super) fn by_subject(
         }
         let what = line_effect(git, &carriers.patches, oid);
         if what.takes() {
-            carriers.undoing.push((number, what == LineEffect::TakesOut));
+            carriers.undoing.push((number, UndoingSign::of(what)));
             continue;
         }
         let said = mentions(&message);
         let mut fixes = said.iter().filter(|m| m.kind == MentionKind::Fixes);
         compared += 1;
+        // A commit that upstream's descends from is an earlier attempt, and not its backport.
+        let is_earlier = is_earlier_than(history, number, of)?;
         let patch = if compared > MOST_PATCHES { None } else { patch_id(git, oid) };
         let how = match (*model, patch) {
-            (Some(model), Some(patch)) if model == patch => How::SamePatch,
+            (Some(model), Some(patch)) if !is_earlier && model == patch => How::SamePatch,
             _ if step.commit.is_none() && fixes.any(|m| before.iter().any(|name| name.agrees(m.commit))) => {
                 How::SubjectAndFixes
             }
-            _ if carriers.model.is_some() && what == LineEffect::PutsIn => How::SameLines,
+            _ if !is_earlier && carriers.model.is_some() && what == LineEffect::PutsIn => How::SameLines,
+            _ if is_earlier => How::SameSubject { patch: PatchCompared::Earlier },
             (Some(_), Some(_)) => How::SameSubject { patch: PatchCompared::Different },
             _ => How::SameSubject { patch: PatchCompared::Unknown },
         };
@@ -99,6 +102,11 @@ pub(super) fn by_subject(
         }
     }
     Ok(())
+}
+
+fn is_earlier_than(history: &History, number: u32, model: Option<Oid>) -> Result<bool, GitError> {
+    let Some(model) = model.map(|model| history.store.number(model)).transpose()?.flatten() else { return Ok(false) };
+    Ok(number < model && history.graph.descendants(number).has(model))
 }
 
 /// The commit that a message claims to carry, if the repository has it and it is not the step; and the line.

@@ -92,6 +92,8 @@ pub enum How {
 pub enum PatchCompared {
     /// It is another patch.
     Different,
+    /// It is in the history of the upstream commit: an earlier attempt.
+    Earlier,
     /// There was nothing to compare it with, or the repository lacks the files.
     Unknown,
 }
@@ -109,6 +111,9 @@ impl fmt::Display for How {
             Self::SamePatch => f.write_str("the same patch with the same subject"),
             Self::SubjectAndFixes => f.write_str("its subject and files, and its Fixes: line names the step before"),
             Self::SameSubject { patch: PatchCompared::Different } => f.write_str("same subject, different patch"),
+            Self::SameSubject { patch: PatchCompared::Earlier } => {
+                f.write_str("same subject, but the upstream commit comes after it: an earlier attempt")
+            }
             Self::SameSubject { patch: PatchCompared::Unknown } => {
                 f.write_str("same subject and files only, the patches could not be compared")
             }

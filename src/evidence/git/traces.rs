@@ -31,6 +31,8 @@ const NEW_FILE: usize = 3;
 pub(super) struct StepPlaces {
     /// Its files, each with its path in the revision.
     pub files: Vec<(String, String)>,
+    /// Its files that were renamed more than once, each with a name that it had in between.
+    pub through: Vec<(String, String)>,
     /// Why one of them could not be found.
     pub lost: Option<String>,
     /// Paths of files that are like one of them, which is not there, if there are several.
@@ -41,6 +43,18 @@ impl StepPlaces {
     /// The path of a file in the revision.
     pub fn path<'a>(&'a self, file: &'a str) -> &'a str {
         self.files.iter().find(|(own, _)| own == file).map_or(file, |(_, path)| path)
+    }
+
+    /// The names of each file from its own to that in the revision.
+    pub fn names(&self) -> Vec<Vec<&str>> {
+        let mut all = Vec::new();
+        for (own, path) in &self.files {
+            let between = self.through.iter().filter(|(file, _)| file == own).map(|(_, name)| name.as_str());
+            let mut names: Vec<&str> = [own.as_str(), path].into_iter().chain(between).collect();
+            names.dedup();
+            all.push(names);
+        }
+        all
     }
 
     /// Whether a file is at another path.
@@ -77,7 +91,10 @@ impl GitAnswer<'_> {
             match place(self.history, file, release, &models)? {
                 FilePlace::Own => {}
                 FilePlace::Never => path = carrier.and_then(|oid| self.path_of(one, oid)).unwrap_or(path),
-                FilePlace::Moved(to) => path = to,
+                FilePlace::Moved(to, through) => {
+                    path = to;
+                    places.through.extend(through.into_iter().map(|name| (file.clone(), name)));
+                }
                 FilePlace::Several(paths) => {
                     if stands.is_some() {
                         let says = format!(
