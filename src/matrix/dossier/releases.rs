@@ -1,5 +1,6 @@
 //! The releases that have each step of a bug's chain.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use super::super::text::{one_of, quote};
 use super::super::tree::{Key, YamlNode};
 use super::Step;
 use super::spans::{self, Spans, Steps};
-use super::upstream::{BadRelease, First, PackageVersion, ReleaseLine, Upstream};
+use super::upstream::{BadRelease, First, PackageVersion, ReleaseLine, ReleaseOrder, Upstream};
 use crate::words::Role;
 
 /// The keys of `releases`.
@@ -98,7 +99,7 @@ pub(super) fn read(node: &YamlNode, chain: Option<&[Step]>, problems: &mut Colle
     let mainline = reader.problems.needed(&fields, "mainline", node);
     let mainline = mainline.and_then(|node| {
         let steps = reader.steps(node, |_: &Upstream| Ok(()))?;
-        reader.check_order(node, &steps);
+        reader.check_order(node, "mainline", &steps, None);
         Some(steps)
     });
     let mut flag = |key: &str| fields.get(key).and_then(|node| reader.problems.boolean(node)).unwrap_or(false);
@@ -155,15 +156,16 @@ fn check_distribution(text: &str) -> Result<(), String> {
 }
 
 /// Two steps in the wrong order: the later one came out first.
-fn out_of_order(steps: &Steps<Upstream>) -> Option<(Role, Role)> {
+fn out_of_order<T: ReleaseOrder>(steps: &Steps<T>) -> Option<(Role, Role)> {
     let known = ROLES.iter().filter_map(|name| super::chain::role(name).ok());
     let known: Vec<_> = known
         .filter_map(|role| match steps.get(&role).map(Spans::first) {
-            Some(First::Is(first)) => Some((role, *first)),
+            Some(First::Is(first)) => Some((role, first)),
             _ => None,
         })
         .collect();
-    known.windows(2).find(|pair| pair[1].1 < pair[0].1).map(|pair| (pair[0].0, pair[1].0))
+    let is_swapped = |pair: &&[(Role, &T)]| pair[1].1.order(pair[0].1) == Some(Ordering::Less);
+    known.windows(2).find(is_swapped).map(|pair| (pair[0].0, pair[1].0))
 }
 
 struct Reader<'c, 'p, 'a> {
@@ -173,7 +175,7 @@ struct Reader<'c, 'p, 'a> {
 
 impl Reader<'_, '_, '_> {
     /// The first release with each step; `check` is applied to each release.
-    fn steps<T: FromStr<Err = BadRelease>>(
+    fn steps<T: FromStr<Err = BadRelease> + ReleaseOrder>(
         &mut self,
         node: &YamlNode,
         check: impl Fn(&T) -> Result<(), String>,
@@ -200,11 +202,26 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// Reports steps whose releases are out of order.
-    fn check_order(&mut self, node: &YamlNode, steps: &Steps<Upstream>) {
-        for (role, _) in steps.iter().filter(|(_, spans)| !spans.is_in_order()) {
+    /// Reports steps that are not in the order of the chain, and releases that nobody can have checked.
+    fn check_order<T: ReleaseOrder>(
+        &mut self,
+        node: &YamlNode,
+        place: &str,
+        steps: &Steps<T>,
+        known_until: Option<(&YamlNode, &T)>,
+    ) {
+        if let Some((earlier, later)) = out_of_order(steps) {
             self.problems.add(&node.span, || {
-                format!("the releases of the {role} are out of order: expected the order in which they came out")
+                format!(
+                    "in {place} the {later} comes before the {earlier}: expected the steps in the order of the chain"
+                )
+            });
+        }
+        let Some((node, until)) = known_until else { return };
+        let is_later = |named: &&T| named.order(until) == Some(Ordering::Greater);
+        if let Some(named) = steps.values().flat_map(Spans::certain).find(is_later) {
+            self.problems.add(&node.span, || {
+                format!("the step in {named} is later than this: expected the last release that was checked")
             });
         }
     }
@@ -253,14 +270,8 @@ impl Reader<'_, '_, '_> {
             self.problems.add(&node.span, || "this line has no facts: expected a step, or `known-until`".to_owned());
         }
         if let Some(steps) = &steps {
-            self.check_order(node, steps);
-        }
-        if let Some((earlier, later)) = steps.as_ref().and_then(out_of_order) {
-            self.problems.add(&node.span, || {
-                format!(
-                    "in this line the {later} comes before the {earlier}: expected the steps in the order of the chain"
-                )
-            });
+            let until = fields.get("known-until").zip(known_until.as_ref().and_then(Option::as_ref));
+            self.check_order(node, "this line", steps, until);
         }
         Some(StableLine { line: line?, steps: steps?, known_until: known_until.flatten() })
     }
@@ -297,6 +308,10 @@ impl Reader<'_, '_, '_> {
         let contains_base = fields.get("contains-base").and_then(|node| self.problems.boolean(node)).unwrap_or(false);
         if steps.is_none() && !contains_base {
             self.problems.add(&node.span, || "this line has no facts: expected `steps` or `contains-base`".to_owned());
+        }
+        if let Some(Some(steps)) = &steps {
+            let until = fields.get("known-until").zip(known_until.as_ref().and_then(Option::as_ref));
+            self.check_order(node, "this line", steps, until);
         }
         Some(DistributionLine {
             distribution: distribution?,

@@ -1,5 +1,6 @@
 //! The releases that have a step, including steps that were reverted and applied again.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +8,7 @@ use std::str::FromStr;
 use super::super::problems::Collector;
 use super::super::tree::{Value, YamlNode};
 use super::releases::text;
-use super::upstream::{BadRelease, First};
+use super::upstream::{BadRelease, First, ReleaseOrder};
 use crate::words::Role;
 
 /// The keys of a span.
@@ -91,13 +92,6 @@ impl<T> Spans<T> {
     }
 }
 
-impl<T: Ord> Spans<T> {
-    /// Whether the releases are in order.
-    pub(super) fn is_in_order(&self) -> bool {
-        self.named().is_sorted_by(|a, b| a < b)
-    }
-}
-
 impl<T> From<First<T>> for Spans<T> {
     fn from(first: First<T>) -> Self {
         Self { first, then: Vec::new() }
@@ -124,7 +118,7 @@ impl<T: fmt::Display> fmt::Display for Spans<T> {
 }
 
 /// The spans of one step: a release, or a list of spans. `check` is applied to each release.
-pub(super) fn read<T: FromStr<Err = BadRelease>>(
+pub(super) fn read<T: FromStr<Err = BadRelease> + ReleaseOrder>(
     node: &YamlNode,
     check: &impl Fn(&T) -> Result<(), String>,
     problems: &mut Collector<'_>,
@@ -133,20 +127,40 @@ pub(super) fn read<T: FromStr<Err = BadRelease>>(
         problems.value(node, "release", |written| {
             let first: First<T> = text(written)?;
             first.named().try_for_each(check)?;
-            Ok(first)
+            let named: Vec<&T> = first.named().collect();
+            match named.as_slice() {
+                [from, by] if is_unsorted(*from, *by) => {
+                    Err(format!("{by} is not later than {from}: expected the earlier release first"))
+                }
+                _ => Ok(first),
+            }
         })
     };
     if !matches!(node.value, Value::List(_)) {
         return first(node, problems).map(Spans::from);
     }
-    let mut changes = Vec::new();
+    let mut changes: Vec<First<T>> = Vec::new();
+    let add = |changes: &mut Vec<First<T>>, node: &YamlNode, problems: &mut Collector<'_>| {
+        let next = first(node, problems)?;
+        let last = changes.last().and_then(|change| change.named().last());
+        if let Some((last, named)) = last.zip(next.named().next()).filter(|(last, named)| is_unsorted(*last, *named)) {
+            problems.add(&node.span, || {
+                format!(
+                    "{named} follows {last}: expected `in` before `out`, and the releases in the order in which they came \
+                     out"
+                )
+            });
+        }
+        changes.push(next);
+        Some(())
+    };
     let items = problems.items(node, "spans, as in `[{ in: 4.19.52, out: 4.19.60 }, { in: 4.19.70 }]`")?;
     for (index, item) in items.iter().enumerate() {
         let fields = problems.mapping(item, "a span, as in `{ in: 4.19.52, out: 4.19.60 }`", &KEYS)?;
         let start = problems.needed(&fields, "in", item)?;
-        changes.push(first(start, problems)?);
+        add(&mut changes, start, problems)?;
         match fields.get("out") {
-            Some(end) => changes.push(first(end, problems)?),
+            Some(end) => add(&mut changes, end, problems)?,
             None if index + 1 == items.len() => {}
             None => {
                 problems.add(&item.span, || "another span follows this one: expected `out`".to_owned());
@@ -156,6 +170,11 @@ pub(super) fn read<T: FromStr<Err = BadRelease>>(
     }
     let mut changes = changes.into_iter();
     Some(Spans { first: changes.next()?, then: changes.collect() })
+}
+
+/// Whether the second release is certainly not the later one.
+fn is_unsorted<T: ReleaseOrder>(first: &T, second: &T) -> bool {
+    first.order(second).is_some_and(|order| order != Ordering::Less)
 }
 
 #[cfg(test)]

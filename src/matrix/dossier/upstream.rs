@@ -1,5 +1,6 @@
 //! Releases of kernel.org, and the first release with a step.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -200,6 +201,36 @@ impl FromStr for PackageVersion {
             return Err(bad(text, "a package's version, as `4.15.0-52.56`, and no name that `uname -r` prints"));
         }
         Ok(Self(version.to_owned()))
+    }
+}
+
+/// The order in which two releases came out, as far as it is certain.
+pub trait ReleaseOrder: fmt::Display {
+    /// None if it is unknown.
+    fn order(&self, other: &Self) -> Option<Ordering>;
+}
+
+impl ReleaseOrder for Upstream {
+    fn order(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl ReleaseOrder for PackageVersion {
+    /// Package managers agree where the first difference is one of two numbers: `4.15.0-52.56` and `4.15.0-60.67`.
+    fn order(&self, other: &Self) -> Option<Ordering> {
+        let (one, other) = (self.0.as_bytes(), other.0.as_bytes());
+        let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+        if same == one.len() && same == other.len() {
+            return Some(Ordering::Equal);
+        }
+        let begin = one[..same].iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1);
+        let number = |version: &[u8]| {
+            let digits = version[begin..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            std::str::from_utf8(&version[begin..begin + digits]).ok()?.parse::<u128>().ok()
+        };
+        let order = number(one)?.cmp(&number(other)?);
+        (order != Ordering::Equal).then_some(order)
     }
 }
 
