@@ -290,9 +290,9 @@ impl<'a> ListingReader<'a> {
     }
 }
 
-/// `root@db1:~#`, `[root@db1 ~]#`, `bash-4.2$`.
+/// `root@db1:~#`, `[root@db1 ~]#`, `bash-4.2$`, and the first line of a prompt of two lines.
 fn is_prompt(word: &str) -> bool {
-    word.contains('@') || word.ends_with(['$', '#'])
+    word.contains('@') || word.ends_with(['$', '#']) || word.starts_with(['\u{250c}', '\u{256d}'])
 }
 
 /// The shortest line that may have been wrapped, in characters.

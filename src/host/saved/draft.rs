@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::command::{self, Part, ShellCommand};
-use super::identity::{self, FoundIdentity, Identity, IdentityKind};
+use super::identity::{self, FoundIdentity, Identity, IdentityKind, NamelessPart};
+use super::trail::{CounterTrail, TwoBoots};
 use super::{MAX_FILE, connections, exporter, files, found, name_of, netstat, nstat, settings, text};
 use crate::host::socket::SocketSource;
 use crate::host::{HostFacts, HostReading, Namespace, Sockets, TcpExtCounters, counters, kmsg, proc_tcp};
@@ -28,6 +29,10 @@ pub struct HostDraft {
     reboot: Option<(String, String)>,
     /// Files with known contents.
     read: Vec<String>,
+    /// The readings of counters, by the name of the namespace.
+    trails: BTreeMap<String, CounterTrail>,
+    /// The first two readings that are of two boots.
+    pub two_boots: Option<TwoBoots>,
 }
 
 /// A namespace during the reading.
@@ -85,6 +90,7 @@ impl HostDraft {
         let mut identities: Vec<Identity> = Vec::new();
         // Whether something was read after `ssh` was typed, and where it led.
         let (mut is_typed, mut is_led, mut old) = (false, false, None);
+        let mut nameless = NamelessPart::default();
         for part in &parts {
             let old_file = part.old.as_ref().map(|file| {
                 format!("{file}, which a command printed: it may be of an earlier time (run its command instead)")
@@ -100,15 +106,23 @@ impl HostDraft {
             }
             let place = part.place.clone();
             let place = place.filter(|place| self.namespaces.len() < MAX_PLACES || self.namespaces.contains_key(place));
-            let drawn = self.namespaces.entry(place.unwrap_or_else(|| files::namespace_of(name))).or_default();
+            let place = place.unwrap_or_else(|| files::namespace_of(name));
+            let drawn = self.namespaces.entry(place.clone()).or_default();
             // A log has counters from earlier times.
             let prints_log = part.command.as_ref().is_some_and(ShellCommand::prints_log);
             let is_read = !prints_log && drawn.take(name, part, part.command.as_ref().or(named.as_ref()), is_cut);
+            if is_read {
+                let trail = self.trails.entry(place).or_default();
+                let found = trail.take(path, part.text, part.command.as_ref().or(named.as_ref()));
+                self.two_boots = self.two_boots.take().or(found);
+                identities.extend(nameless.take(part));
+            }
             let own = identity::of_part(part);
             if is_read || !own.is_empty() {
                 identities.extend(identity::around(part, &own));
                 is_led |= part.called.is_some();
-                is_typed |= part.called.is_none() && part.place.is_none() && part.command.is_some();
+                let is_here = part.called.is_none() && part.under.is_none() && part.place.is_none();
+                is_typed |= is_here && part.command.is_some();
             }
             is_known |= is_read || own.iter().any(|identity| identity.release.is_some());
             identities.extend(own);
@@ -148,6 +162,7 @@ impl HostDraft {
     fn forget(&mut self, name: &str, line: &str) {
         self.unseen.extend(std::mem::take(&mut self.read).iter().map(|file| earlier(file, name, line)));
         self.namespaces.clear();
+        self.trails.clear();
         self.host.floods = None;
         for (_, identity) in &mut self.identities {
             (identity.release, identity.build, identity.machine) = (None, None, None);

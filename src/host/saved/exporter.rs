@@ -39,22 +39,36 @@ fn label(labels: &str, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.chars().take(200).collect())
 }
 
-/// The host of a metric: all of it in `node_uname_info`, and the `instance` that Prometheus adds.
-pub fn uname(line: &str) -> Option<Identity> {
-    let (name, labels, _) = metric(bare(line))?;
+/// Labels that name the host, the most specific first: an `instance` may be one service in front of several hosts.
+#[rustfmt::skip]
+const HOST_LABELS: &[&str] = &[
+    "node", "nodename", "node_name", "kubernetes_node", "exported_node", "hostname", "host_name", "fqdn", "host", "Host",
+    "agent_hostname", "machine", "server", "target", "exported_instance", "instance", "pod", "kubernetes_pod_name",
+];
+
+/// The hosts that a metric names: in the labels of a counter, and in all of `node_uname_info`.
+pub fn hosts(line: &str) -> Vec<Identity> {
+    let Some((name, labels, _)) = metric(bare(line)) else { return Vec::new() };
     let short = |name: &str| label(labels, name).filter(|value| value.len() <= 64);
+    let called = |names: &[&str]| {
+        let node = names.iter().find_map(|name| short(name))?;
+        Some(Identity { node: Some(node), kind: IdentityKind::Called, is_alias: true, ..Identity::default() })
+    };
     if name != "node_uname_info" {
-        let node = name.starts_with(COUNTER).then(|| short("instance").or_else(|| short("host"))).flatten()?;
-        return Some(Identity { node: Some(node), kind: IdentityKind::Called, is_alias: true, ..Identity::default() });
+        return name.starts_with(COUNTER).then(|| called(HOST_LABELS)).flatten().into_iter().collect();
     }
-    Some(Identity {
+    // These two are the kernel's own here.
+    let others: Vec<&str> =
+        HOST_LABELS.iter().copied().filter(|name| !["nodename", "machine"].contains(name)).collect();
+    let own = Identity {
         release: short("release"),
         build: label(labels, "version"),
         machine: short("machine"),
         node: short("nodename"),
         kind: IdentityKind::Running,
         ..Identity::default()
-    })
+    };
+    [own].into_iter().chain(called(&others)).collect()
 }
 
 #[cfg(test)]
@@ -75,9 +89,27 @@ mod tests {
             assert_eq!(counters.get(unread), Count::Unknown, "{unread}");
         }
         let info = "node_uname_info{domainname=\"(none)\",machine=\"x86_64\",nodename=\"db1\",release=\"4.19.57\",version=\"#1 SMP\"} 1";
-        let found = uname(info).expect("a host");
+        let found = hosts(info).remove(0);
         assert_eq!((found.release.as_deref(), found.node.as_deref()), (Some("4.19.57"), Some("db1")));
         assert_eq!(read("node_load1 0.5\n"), None);
+    }
+
+    #[test]
+    fn labels_of_counters_name_their_host() {
+        for (labels, expected) in [
+            (r#"node="a""#, Some("a")),
+            (r#"instance="10.0.0.5:9100",job="x""#, Some("10.0.0.5:9100")),
+            (r#"instance="exporter:9100",node="a""#, Some("a")),
+            (r#"job="x",kubernetes_node="a",pod="x-1""#, Some("a")),
+            (r#"hostname="a""#, Some("a")),
+            (r#"job="x",cluster="b""#, None),
+        ] {
+            let found = hosts(&format!("{COUNTER}SyncookiesSent{{{labels}}} 0"));
+            assert_eq!(found.first().and_then(|it| it.node.as_deref()), expected, "{labels}");
+        }
+        let info = r#"node_uname_info{instance="b:9100",machine="x86_64",nodename="db1",release="4.19.57"} 1"#;
+        let names: Vec<_> = hosts(info).into_iter().filter_map(|it| it.node).collect();
+        assert_eq!(names, ["db1", "b:9100"]);
     }
 
     proptest! {
@@ -86,7 +118,7 @@ mod tests {
         #[test]
         fn reading_never_panics(text in "(node_(netstat_TcpExt_|uname_info)[A-Z]?(\\{([a-z]{0,4}=\"?é?\"?,?){0,3}\\}?)? ?[0-9e+.]{0,25}\n?){0,4}") {
             let _ = read(&text);
-            text.lines().for_each(|line| drop(uname(line)));
+            text.lines().for_each(|line| drop(hosts(line)));
         }
     }
 }

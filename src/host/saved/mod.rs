@@ -25,11 +25,13 @@ mod netstat;
 mod nstat;
 mod settings;
 mod text;
+mod trail;
 
 use rustix::fs::OFlags;
 
 use self::archive::UnpackedFile;
 use self::draft::HostDraft;
+use self::trail::TwoBoots;
 use super::{HostReading, livepatch};
 
 /// The most bytes of one file to read: an `ss` of 100,000 connections.
@@ -197,15 +199,21 @@ fn name_of(path: &Path) -> String {
 
 /// Checks that all inputs are from one host.
 fn one_host(draft: &HostDraft) -> Result<(), SavedError> {
+    if let Some(TwoBoots { first, one, second, other }) = draft.two_boots.clone() {
+        return Err(two(first, one, second, other));
+    }
     let Some(((first, one), (second, other))) = identity::conflict(&draft.identities, draft.is_report) else {
         return Ok(());
     };
-    let (path, first, second) = (first.clone(), first.clone(), second.clone());
-    let (one, other) = (one.words(), other.words());
-    Err(match path == second {
-        true => SavedError::TwoInOne { path, one, other },
+    Err(two(first.clone(), one.words(), second.clone(), other.words()))
+}
+
+/// The error for two hosts or boots, in one file or in two.
+fn two(first: PathBuf, one: String, second: PathBuf, other: String) -> SavedError {
+    match first == second {
+        true => SavedError::TwoInOne { path: first, one, other },
         false => SavedError::TwoHosts { first, one, second, other },
-    })
+    }
 }
 
 #[cfg(test)]
@@ -213,3 +221,5 @@ mod origin_tests;
 #[cfg(test)]
 #[path = "saved_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod two_hosts_tests;

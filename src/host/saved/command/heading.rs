@@ -2,6 +2,7 @@
 //! handwritten ones.
 
 use super::super::text::bare;
+use super::vocabulary::is_neutral;
 
 /// The host that a line names as the heading of the following text. The lines before and behind it matter too.
 pub fn of([before, line, next]: [&str; 3]) -> Option<String> {
@@ -49,7 +50,8 @@ fn decorated(line: &str) -> Option<&str> {
 
 /// A host's name with a number in it.
 fn is_numbered(name: &str) -> bool {
-    is_name(name) && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_digit())
+    let is_numbered = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.contains(|c: char| c.is_ascii_digit());
+    is_numbered && is_name(name) && !is_neutral(name)
 }
 
 fn is_interface(name: &str) -> bool {
@@ -90,6 +92,7 @@ mod tests {
             (["", "Tcp:\n", "    5 x\n"], None),
             (["", "eth0:\n", "    5 x\n"], None),
             (["", "=== uname ===\n", ""], None),
+            (["", "=== step1 ===\n", ""], None),
             (["", "a | b | c\n", ""], None),
             ([dashes, "db1\n", ""], None),
             (["", "ESTAB 0 0 10.0.0.1:22 10.0.0.2:9\n", "\t skmem:(r0)\n"], None),

@@ -56,11 +56,15 @@ fn behind_prompt(line: &str) -> Option<&str> {
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         let is_place = stem.contains(['@', '~']) || stem.contains(":/") || (at > 0 && stem.ends_with([']', ')']));
-        if is_end && (is_place || (at == 0 && is_host(stem)) || (at > 0 && stem.starts_with('/'))) {
+        let is_bracketed = stem.len() > 2 && stem.starts_with(['[', '(', '{', '<']) && stem.ends_with([']', ')', '}'])
+            || { word.starts_with('<') && word.ends_with(['$', '#', '%']) && word.contains('>') };
+        let is_corner = stem.starts_with(['\u{2514}', '\u{2570}']);
+        let is_named = is_place || is_bracketed || is_corner;
+        if is_end && (is_named || (at == 0 && is_host(stem)) || (at > 0 && stem.starts_with('/'))) {
             return Some(behind);
         }
         let is_begin = is_place
-            || word.starts_with(['[', '(', '/', '~'])
+            || word.starts_with(['[', '(', '{', '<', '/', '~', '@'])
             || is_clock(word)
             || is_host(word) && behind.starts_with(['~', '/']);
         if !is_begin {
@@ -226,6 +230,25 @@ fn call(words: &[String], is_filter: bool, is_written: &dyn Fn(&str) -> bool, de
 /// Whether a bare word calls a program that prints the state of the running kernel, or a file of it.
 pub fn prints_state(word: &str) -> bool {
     LIVE.contains(&word) || PRINTERS.contains(&word)
+}
+
+/// Whether a program prints the files that it is given.
+pub fn prints_files(program: &str) -> bool {
+    PRINTERS.contains(&program)
+}
+
+/// Whether the first argument of a program is not a file.
+pub fn takes_pattern(program: &str) -> bool {
+    WITH_PATTERN.contains(&program)
+}
+
+/// Whether a command line prints when the host was booted, and nothing that is read otherwise.
+pub fn prints_boot(typed: &str) -> bool {
+    const PROGRAMS: [&str; 6] = ["uptime", "w", "who", "top", "date", "echo"];
+    calls(typed).iter().all(|(words, _)| {
+        let program = without_wrappers(words).first().map_or("", |word| base(word));
+        PROGRAMS.contains(&program)
+    })
 }
 
 /// Whether a command line prints the log of another boot or machine.

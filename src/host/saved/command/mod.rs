@@ -1,11 +1,17 @@
 //! Command lines before their output: the program, its place, and the output that its options omit.
 
+mod boots;
+mod divider;
+mod folder;
 mod heading;
+mod label;
 mod live;
 mod parts;
 mod place;
 mod prompt;
 mod replaced;
+mod spelling;
+mod vocabulary;
 
 #[cfg(test)]
 pub(super) use parts::command_of;
@@ -133,9 +139,8 @@ impl ShellCommand {
         let written = written.and_then(|file| file.split_whitespace().next());
         let written = written.map(|file| file.trim_matches(['\'', '"', '`', ';']).to_owned());
         let is_second = rest[..at].iter().any(|word| word.contains([';', '|', '&']));
-        let copied = || arguments.iter().find_map(|word| word.strip_prefix("/proc/")?.split_once("/net/"));
         let of_process =
-            || copied().filter(|(pid, _)| !["self", "1"].contains(pid)).map(|(pid, _)| format!("/proc/{pid}"));
+            || arguments.iter().filter(|word| word.contains("/net/")).find_map(|word| place::process(word));
         // A wrapper around an unknown program, perhaps a script, stays in the same place.
         let is_script = at == 0 && WRAPPERS.contains(&program) && (program != "ip" || rest.contains(&"exec"));
         let wrapped = if is_script { rest } else { &rest[..at] };

@@ -65,6 +65,14 @@ pub fn of(words: &[&str]) -> Option<String> {
     Some(name.chars().take(64).collect())
 }
 
+/// The process whose network namespace a file or folder in /proc shows, if that is not the shell's own: `/proc/77`.
+pub fn process(path: &str) -> Option<String> {
+    let path = path.strip_prefix("/proc/")?;
+    let pid = path.split_once("/net").map_or(path, |(pid, _)| pid);
+    let is_pid = pid.starts_with(|c: char| c.is_ascii_digit() || "$`*[?{".contains(c));
+    (is_pid && pid != "1").then(|| format!("/proc/{pid}").chars().take(64).collect())
+}
+
 /// The host on which the words run something: that of the last `ssh`, or a virtual machine.
 pub fn host(words: &[&str]) -> Option<String> {
     let machine = words.iter().rposition(|word| MACHINES.contains(&base(word)));

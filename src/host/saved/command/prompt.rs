@@ -36,7 +36,7 @@ pub fn is_word(word: &str) -> bool {
 pub fn host(words: &[&str]) -> Option<String> {
     let at = words.iter().find_map(|word| {
         let (user, host) = word.split_once('@')?;
-        let is_user = user.chars().all(|c| c.is_ascii_alphanumeric() || "-_.[(".contains(c)) && !user.is_empty();
+        let is_user = user.chars().all(|c| c.is_ascii_alphanumeric() || "-_.[({<".contains(c)) && !user.is_empty();
         is_user.then(|| name(host)).flatten()
     });
     let bare = || {
@@ -78,6 +78,7 @@ mod tests {
             ("[root@db1 ~]# ss", 2, Some("db1")),
             ("user@db2:~$ ss", 1, Some("db2")),
             ("db1# ss", 1, Some("db1")),
+            ("{root@db1} ss", 1, Some("db1")),
             ("db1:~ # ss", 2, Some("db1")),
             ("db1:/root # ss", 2, Some("db1")),
             ("db1 ~ # ss", 3, Some("db1")),

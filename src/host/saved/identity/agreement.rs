@@ -67,6 +67,13 @@ fn agree(one: &Identity, other: &Identity, aliased: &BTreeSet<&str>) -> bool {
         let is_known = called.node.as_deref().is_some_and(|name| aliased.contains(name) || is_nobodys(name));
         is_called && !is_known && other.node.as_deref().is_some_and(is_name)
     };
+    let is_weak = |kind: IdentityKind| matches!(kind, IdentityKind::Heading | IdentityKind::Nickname);
+    if is_weak(one.kind) || is_weak(other.kind) {
+        let names = one.node.as_deref().zip(other.node.as_deref());
+        // Where both hosts' own names were seen, those decide.
+        let is_decided = names.is_some_and(|(a, b)| aliased.contains(a) && aliased.contains(b));
+        return one.kind != other.kind || is_decided || names.is_none_or(|(a, b)| a.eq_ignore_ascii_case(b));
+    }
     if is_stranger(one, other) || is_stranger(other, one) {
         return false;
     }

@@ -42,6 +42,10 @@ pub enum IdentityKind {
     Prompt,
     /// The collector's name for the host: a target of `ssh`, a heading of `ansible`, a metric's `instance`.
     Called,
+    /// A name or role in an author's heading, which tells hosts apart, but may not be a host's own name.
+    Heading,
+    /// A name in an unusual prompt, which may be another word too.
+    Nickname,
 }
 
 /// The longest release (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
@@ -78,7 +82,7 @@ pub fn of_part(part: &Part<'_>) -> Vec<Identity> {
         }
     };
     for (n, line) in part.text.lines().enumerate() {
-        of_line(line).into_iter().for_each(&mut keep);
+        exporter::hosts(line).into_iter().chain(of_line(line)).for_each(&mut keep);
         if n < MOST_LINES {
             logged_by(line).map(|node| named(node, IdentityKind::Log)).into_iter().for_each(&mut keep);
         }
@@ -112,7 +116,34 @@ pub fn around(part: &Part<'_>, own: &[Identity]) -> Vec<Identity> {
     if let Some(called) = &part.called {
         found.extend(called_all(called).into_iter().map(|identity| Identity { is_alias, ..identity }));
     }
+    // The headings of namespaces tell no hosts apart.
+    let is_here = part.place.is_none();
+    let labels = [(&part.under, IdentityKind::Heading), (&part.nickname, IdentityKind::Nickname)];
+    for (label, kind) in labels.into_iter().filter(|_| is_here) {
+        let Some(label) = label.as_ref().filter(|_| kind == IdentityKind::Heading || part.called.is_none()) else {
+            continue;
+        };
+        let kinds = [Some(kind), label.is_name.then_some(IdentityKind::Called)];
+        found.extend(kinds.into_iter().flatten().map(|kind| Identity { is_alias, ..named(&label.name, kind) }));
+    }
     found
+}
+
+/// Whether a text has outputs above its first heading.
+#[derive(Debug, Default)]
+pub struct NamelessPart {
+    is_read: bool,
+}
+
+impl NamelessPart {
+    /// Takes a part with known contents; returns the unnamed host above a heading that certainly names one.
+    pub fn take(&mut self, part: &Part<'_>) -> Option<Identity> {
+        let is_prompted =
+            part.command.as_ref().is_some_and(|command| command.host.is_some()) || part.nickname.is_some();
+        self.is_read |= part.under.is_none() && part.called.is_none() && part.place.is_none() && !is_prompted;
+        let label = part.under.as_ref().filter(|label| self.is_read && (label.is_name || !label.is_loose))?;
+        Some(named(&format!("the host above \"{}\"", label.name), IdentityKind::Heading))
+    }
 }
 
 /// The hosts that one name of a heading or loop represents: `db[1-4]`, `$host` and `{}` are several.
@@ -133,11 +164,8 @@ fn named(node: &str, kind: IdentityKind) -> Identity {
 }
 
 /// `Linux <node> <release> #<build> … <machine> [processor platform] GNU/Linux`, or
-/// `Linux version <release> (…) #…`, anywhere in the line; or node_exporter's metric.
+/// `Linux version <release> (…) #…`, anywhere in the line.
 fn of_line(line: &str) -> Option<Identity> {
-    if let Some(labels) = exporter::uname(line) {
-        return Some(labels);
-    }
     let at = line.find("Linux ")?;
     let (before, line) = line.split_at(at);
     let rest = line.strip_prefix("Linux ")?;
