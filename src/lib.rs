@@ -36,6 +36,8 @@ pub mod run;
 
 pub mod results;
 
+pub mod validate;
+
 pub mod report;
 
 pub mod cli;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 
@@ -136,7 +137,7 @@ fn boot(
         seeds: 1,
     };
     let lab = host::lab(&args.host, 1, true, false, host::cpus())?;
-    let judged = super::run::in_folder(plan, lab, &args.host.results)?;
+    let judged = super::run::in_folder(plan, &Arc::new(lab), &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;
     if let Some(cached) = cached_boots(&judged.document) {
         say(format_args!("cached: {cached}"));
@@ -158,7 +159,7 @@ fn boot(
 }
 
 /// Unique names for booted subjects, after their files.
-fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
+pub(super) fn names(subjects: &[String]) -> Result<Vec<KernelName>, BadName> {
     const LONGEST: usize = 60;
     let mut names: Vec<KernelName> = Vec::new();
     for (index, subject) in subjects.iter().enumerate() {

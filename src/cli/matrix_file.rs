@@ -47,8 +47,13 @@ pub(super) fn chosen<'a>(bugs: &'a Bugs, names: &[BugId]) -> Result<Vec<&'a Bug>
 pub(super) fn matrix(file: Option<&Path>, bugs: &Bugs) -> Result<Matrix, Stop> {
     match file.or_else(|| Some(Path::new(MATRIX_FILE)).filter(|file| file.exists())) {
         Some(file) => matrix::load(file, bugs).map_err(Stop::usage),
-        None => matrix::parse(BUILT_IN, Path::new(BUILT_IN_NAME), bugs).map_err(Stop::usage),
+        None => built_in(bugs),
     }
+}
+
+/// The built-in matrix.
+pub(super) fn built_in(bugs: &Bugs) -> Result<Matrix, Stop> {
+    matrix::parse(BUILT_IN, Path::new(BUILT_IN_NAME), bugs).map_err(Stop::usage)
 }
 
 /// Whether the matrix is built in, and so has no lock.

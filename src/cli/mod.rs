@@ -26,10 +26,12 @@ mod pins;
 mod replay;
 mod report;
 mod run;
+mod subject;
+mod validate;
 
 use args::{
     AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
-    MachineArgs, Output, Replay, ReportArgs, Run, TimeArg,
+    MachineArgs, Output, Replay, ReportArgs, Run, TimeArg, Validate,
 };
 
 impl Cache {
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Affected(args) => affected::affected(&args),
+        Command::Validate(args) => validate::validate(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
         Command::Host(args) => host_command::host(&args),

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
-    let JudgedRun { document, folder, written } = in_folder(asked, lab, &args.host.results)?;
+    let JudgedRun { document, folder, written } = in_folder(asked, &Arc::new(lab), &args.host.results)?;
     // Results are shown even if they could not be written.
     let printed = show_run(&RunReport { document: &document, folder: &folder }, &args.output);
     if let Some(first) = document.run.not_written.first() {
@@ -86,13 +86,12 @@ pub(super) struct JudgedRun {
 }
 
 /// Judges a matrix, shows the progress, and writes a new folder in `results`.
-pub(super) fn in_folder(asked: RunPlan, lab: Lab, results: &Path) -> Result<JudgedRun, Stop> {
-    let lab = Arc::new(lab);
-    let mut folder = Folder::create(results, record(&asked, &lab)).map_err(Stop::no_verdict)?;
+pub(super) fn in_folder(asked: RunPlan, lab: &Arc<Lab>, results: &Path) -> Result<JudgedRun, Stop> {
+    let mut folder = Folder::create(results, record(&asked, lab)).map_err(Stop::no_verdict)?;
     let path = folder.path().to_owned();
 
     let runtime = host::runtime()?;
-    let ended = runtime.block_on(judge(asked, Arc::clone(&lab), &mut folder))?;
+    let ended = runtime.block_on(judge(asked, Arc::clone(lab), &mut folder))?;
     // A download may still run in a thread; it ends with the process.
     runtime.shutdown_background();
 

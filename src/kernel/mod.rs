@@ -72,7 +72,7 @@ pub use remote::fetch;
 pub use source_kind::{Cached, Resolved};
 pub use sources::{cached, is_in_archives, obtain, resolve, shared_index, why_not_locked};
 pub(crate) use store::hex;
-pub use store::{Kept, Leases, Store, StoreLock};
+pub use store::{Kept, Leases, Store, StoreLock, sha256_of};
 pub(crate) use tarball::compression as tarball_compression;
 
 pub use crate::matrix::LockedFile;

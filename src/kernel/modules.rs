@@ -1,7 +1,7 @@
 //! Finds modules and their dependencies from the modules' own `.modinfo`. There is no `modules.dep`, because it is made
 //! when a kernel is installed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -95,6 +95,12 @@ fn canonical(name: &str) -> String {
 }
 
 impl Modules {
+    /// The names of all, with the built-in ones. None if nothing is known.
+    pub(super) fn names(&self) -> Option<BTreeSet<String>> {
+        self.place.as_ref()?;
+        Some(self.files.keys().chain(self.builtin.iter().flatten()).cloned().collect())
+    }
+
     /// The modules in packages: pairs of a pack and a file in it.
     pub(super) fn packed(files: impl Iterator<Item = (PathBuf, Packed)>, place: String) -> Result<Self, FileError> {
         let mut modules = Self { place: Some(place), ..Self::default() };

@@ -1,5 +1,6 @@
 //! Kernels and other files that were obtained.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +79,11 @@ impl Kernel {
     /// If the cached changelog cannot be read, or is damaged.
     pub fn changelog(&self) -> io::Result<Option<Changelog>> {
         self.changelog.as_ref().map(KeptChangelog::read).transpose()
+    }
+
+    /// The names of its modules, and of the built-in ones if they are known. None if nothing is known about its modules.
+    pub fn module_names(&self) -> Option<BTreeSet<String>> {
+        self.modules.names()
     }
 
     /// The wanted modules and their dependencies, in loading order, without the built-in ones. If nothing is known

@@ -20,6 +20,7 @@ mod file;
 mod kernels;
 mod lock;
 mod mainline;
+mod policy;
 mod problems;
 mod profile;
 mod read;
@@ -44,6 +45,7 @@ pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line
 pub use mainline::{
     ArchiveKey, BadMainlineVersion, Fingerprint, MainlineArchive, MainlineVersion, archive_address, mainline_numbers,
 };
+pub use policy::{Acceptable, Acceptance, GatePolicy, Requirement, SEEDS_MAX};
 pub use problems::{KEPT, Problem, Problems};
 pub use profile::{BadProfiles, Profile, SysctlPlace};
 pub use select::Unselectable;

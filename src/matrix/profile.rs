@@ -92,6 +92,23 @@ impl Profile {
         Self::named(ProfileName::default_profile(), bugs)
     }
 
+    /// The settings of a command line.
+    ///
+    /// # Errors
+    /// If they set nothing, or the parameters cannot be a kernel's.
+    pub fn of_command_line(
+        name: ProfileName,
+        bugs: Vec<BugId>,
+        sysctl_files: Vec<PathBuf>,
+        cmdline: Option<&str>,
+    ) -> Result<Self, String> {
+        let cmdline = cmdline.map(fields::cmdline).transpose()?;
+        if sysctl_files.is_empty() && cmdline.is_none() {
+            return Err("it sets nothing".to_owned());
+        }
+        Ok(Self { sysctl_files, cmdline, ..Self::named(name, bugs) })
+    }
+
     fn named(name: ProfileName, bugs: Vec<BugId>) -> Self {
         Self {
             name,

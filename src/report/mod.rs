@@ -18,6 +18,8 @@ mod stderr;
 mod style;
 mod table;
 mod text;
+mod validation;
+mod validation_page;
 
 pub use bugs::{bugs, story};
 pub use building::Building;
@@ -32,3 +34,4 @@ pub use stderr::say;
 pub use style::Style;
 pub use table::cached_boots;
 pub use text::{hanging, pad, paragraph, visible};
+pub use validation_page::markdown;

@@ -44,7 +44,14 @@ impl<T> At<T> for io::Result<T> {
 /// Writes a JSON file whole or not at all, even if this process is killed. `durable` also survives a power failure, but
 /// waits for the disk, and guests would wait with it.
 pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> Result<(), FolderError> {
-    let bytes = json::to_vec(value).at(path)?;
+    write_file(path, &json::to_vec(value).at(path)?, durable)
+}
+
+/// Writes a file whole or not at all, even if this process is killed. `durable` also survives a power failure.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FolderError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")
@@ -52,7 +59,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> 
         .tempfile_in(folder)
         .map_err(without_path)
         .at(path)?;
-    file.write_all(&bytes).at(path)?;
+    file.write_all(bytes).at(path)?;
     if durable {
         file.as_file().sync_data().at(path)?;
     }

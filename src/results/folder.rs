@@ -61,6 +61,25 @@ struct BootFiles {
     qmp: (PathBuf, File),
 }
 
+/// Makes the folder of a run. A command that makes two runs in the same second numbers the second one.
+fn new_folder(results: &Path, run: RunRecord) -> Result<(PathBuf, RunRecord), FolderError> {
+    const MOST: u32 = 100;
+    let (mut id, mut number) = (run.id.clone(), 1);
+    loop {
+        let path = results.join(&id);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST => {
+                number += 1;
+                id = format!("{}-{number}", run.id);
+            }
+            made => {
+                made.at(&path)?;
+                return Ok((path, RunRecord { id, ..run }));
+            }
+        }
+    }
+}
+
 impl Folder {
     /// Creates the run's folder in `results`, and links `latest` to it.
     ///
@@ -68,8 +87,7 @@ impl Folder {
     /// If the folder cannot be written. Nothing has been booted then.
     pub fn create(results: &Path, run: RunRecord) -> Result<Self, FolderError> {
         fs::create_dir_all(results).at(results)?;
-        let path = results.join(&run.id);
-        fs::create_dir(&path).at(&path)?;
+        let (path, run) = new_folder(results, run)?;
         let mut folder = Self {
             path,
             began: Instant::now(),

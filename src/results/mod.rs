@@ -8,6 +8,6 @@ mod read;
 mod time_line;
 
 pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSION, Unjudged};
-pub use files::FolderError;
+pub use files::{FolderError, write_file};
 pub use folder::Folder;
 pub use read::{ReadError, boot_folder, find_run, read_document, read_recording, read_transcript};

@@ -124,6 +124,17 @@ impl Binary {
         self.config.as_ref()
     }
 
+    /// The bytes of a function's machine code, with the parts and clones that the compiler made of it. None if it has none:
+    /// it is inlined, or not compiled.
+    ///
+    /// # Errors
+    /// Why the image shows no symbols.
+    pub fn function_size(&self, function: &str) -> Result<Option<u64>, String> {
+        let symbols = self.symbols.as_ref().map_err(ToString::to_string)?;
+        let sizes: Vec<u64> = symbols.pieces(function).into_iter().map(|(_, code)| code.end - code.start).collect();
+        Ok((!sizes.is_empty()).then(|| sizes.iter().sum()))
+    }
+
     /// Whether the image has a string that ends with this text, because linkers let strings share their ends.
     pub fn has_string(&self, text: &str) -> bool {
         let bytes = self.memory.bytes();

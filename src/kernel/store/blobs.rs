@@ -127,7 +127,7 @@ fn below(sha256: &str) -> String {
 }
 
 /// The sha256 and size of the rest of `file`.
-pub(in crate::kernel) fn sha256_of(file: &mut impl Read) -> io::Result<(String, u64)> {
+pub fn sha256_of(file: &mut impl Read) -> io::Result<(String, u64)> {
     let mut hash = Sha256::new();
     let size = copy(file, |piece| {
         hash.update(piece);

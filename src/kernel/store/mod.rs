@@ -35,7 +35,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use blobs::hex;
-pub(super) use blobs::{is_sha256, sha256_of};
+pub(super) use blobs::is_sha256;
+pub use blobs::sha256_of;
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};

@@ -1,0 +1,108 @@
+//! Whether a kernel still is what a document was written about.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::kernel::sha256_of;
+use crate::regular;
+
+/// The largest document to read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// The most files that a document may name.
+const MOST: usize = 1_000;
+
+/// The image of a built tree, below it.
+const BUILT: &str = "arch/x86/boot/bzImage";
+
+/// Whether a file is one of those that a document is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileCheck {
+    /// The document.
+    pub document: PathBuf,
+    /// The file.
+    pub file: PathBuf,
+    /// Its sha256 now.
+    pub sha256: String,
+    /// The name that the document has for it, if it is one of its files.
+    pub is: Option<String>,
+    /// The files of the document: name and sha256.
+    pub files: Vec<(String, String)>,
+}
+
+/// A check that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {cause}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why. The message has it.
+        cause: io::Error,
+    },
+    /// The document is no JSON.
+    #[error("{path} is no document of `backproof validate`: {why}; expected validation.json, an in-toto statement or an OpenVEX document", path = path.display())]
+    Format {
+        /// The document.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The folder has no built kernel.
+    #[error("{path} has no {BUILT}: name a file, or a built tree", path = path.display())]
+    NotBuilt {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Compares a file, or the image of a built tree, with the sha256 in a document.
+///
+/// # Errors
+/// If one of them cannot be read, or the document names no files.
+pub fn check(document: &Path, file: &Path) -> Result<FileCheck, CheckError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| CheckError::Io { path, cause }
+    };
+    let format = |why: String| CheckError::Format { path: document.to_owned(), why };
+    let bytes = regular::read(document, LARGEST).map_err(io(document))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
+    let files = files(&value);
+    if files.is_empty() {
+        return Err(format("it names no sha256".to_owned()));
+    }
+    let file = if file.is_dir() {
+        let image = file.join(BUILT);
+        if !image.is_file() {
+            return Err(CheckError::NotBuilt { path: file.to_owned() });
+        }
+        image
+    } else {
+        file.to_owned()
+    };
+    let (sha256, _) = regular::open(&file).and_then(|mut open| sha256_of(&mut open)).map_err(io(&file))?;
+    let is = files.iter().find(|(_, known)| known.eq_ignore_ascii_case(&sha256)).map(|(name, _)| name.clone());
+    Ok(FileCheck { document: document.to_owned(), file, sha256, is, files })
+}
+
+/// The files that a document is about: name and sha256.
+fn files(document: &Value) -> Vec<(String, String)> {
+    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |value: &Value, path: &[&str]| -> Option<String> {
+        path.iter().try_fold(value, |at, key| at.get(key))?.as_str().map(str::to_owned)
+    };
+    let of = |value: &Value, name: &str, sha256: &[&str]| Some((text(value, &[name])?, text(value, sha256)?));
+    let subjects = list(document, "subject");
+    let own = document.get("candidate").map(|candidate| list(candidate, "files")).unwrap_or_default();
+    let products: Vec<Value> =
+        list(document, "statements").iter().flat_map(|statement| list(statement, "products")).collect();
+    let found = subjects.iter().filter_map(|subject| of(subject, "name", &["digest", "sha256"]));
+    let found = found.chain(own.iter().filter_map(|file| of(file, "name", &["sha256"])));
+    let found = found.chain(products.iter().filter_map(|product| of(product, "@id", &["hashes", "sha-256"])));
+    found.take(MOST).collect()
+}
