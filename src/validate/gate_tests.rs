@@ -122,7 +122,11 @@ fn acceptance_opens_exactly_what_it_names_while_it_lasts() {
     ] {
         let policy = GatePolicy { accepted: vec![accept(accepted)], ..GatePolicy::default() };
         let judged = judge(&cell(STALL, how, state), &policy, &[]);
-        assert_eq!((judged.gate, judged.accepted.is_some()), (gate, gate == Gate::Open), "{how} {accepted}: {judged:?}");
+        assert_eq!(
+            (judged.gate, judged.accepted.is_some()),
+            (gate, gate == Gate::Open),
+            "{how} {accepted}: {judged:?}"
+        );
     }
     for (until, gate) in [("2026-11-30", Gate::Open), ("2026-11-29", Gate::NoAnswer)] {
         let accepted = Acceptance { until: until.parse().ok(), ..accept("tcp-fragment-stall=unknown") };

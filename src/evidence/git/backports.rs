@@ -52,7 +52,7 @@ pub(super) enum UndoingSign {
     Words,
     /// Its lines.
     Lines,
-    /// It names the step and removes its lines, but may have rewritten them: a hint.
+    /// It names the step and removes its lines, but may have rewritten them.
     Mention,
 }
 

@@ -10,6 +10,7 @@ use git2::Oid;
 
 use super::content::{TELLING, is_comment, letters, text_at};
 use super::objects::{Objects, TreeEntry};
+use super::traces::StepPlaces;
 
 /// The most files to compare if a dossier names none.
 const MOST_FILES: usize = 20;
@@ -73,16 +74,15 @@ impl StepLines {
             let change = change(git, commit, &file)?;
             changes.push((file, change));
         }
-        // The most telling lines that there are: comments may be rewritten at any time, and short lines are common.
-        let kinds: [fn(&[u8]) -> bool; 3] = [|line| is_telling(line) && !is_comment(line), is_telling, |_| true];
-        for is_kind in kinds {
-            let has_any = changes.iter().any(|(_, change)| change.keys().any(|line| is_kind(line)));
-            if has_any {
-                changes.iter_mut().for_each(|(_, change)| change.retain(|line, _| is_kind(line)));
-                return Some(Self { commit, files: changes });
-            }
-        }
-        None
+        // The most telling lines that there are: short lines are common, and comments may be rewritten at any time.
+        let kinds: [fn(&[u8]) -> bool; 3] =
+            [|line| is_telling(line) && !is_comment(line), |line| !is_comment(line), |_| true];
+        let has_any = |is_kind: &fn(&[u8]) -> bool| {
+            changes.iter().any(|(_, change): &(String, LineCounts)| change.keys().any(|line| is_kind(line)))
+        };
+        let is_kind = kinds.into_iter().find(has_any)?;
+        changes.iter_mut().for_each(|(_, change)| change.retain(|line, _| is_kind(line)));
+        Some(Self { commit, files: changes })
     }
 
     /// Whether these are the changes of this commit.
@@ -115,7 +115,8 @@ impl StepLines {
     }
 
     /// Whether another commit does the opposite: it removes the added lines, restores the removed ones, and adds few
-    /// others. A commit that only rewrites the added lines doesn't. None if the repository lacks the files.
+    /// others. A commit that rewrites the added lines, or moves them to another file, doesn't. None if the repository
+    /// lacks the files.
     pub fn is_undone_by(&self, git: &Objects, commit: Oid) -> Option<bool> {
         let (mut all, mut removed, mut restored, mut others) = (0, 0, 0, 0);
         for (file, lines) in &self.files {
@@ -126,11 +127,27 @@ impl StepLines {
                 let back = change.get(line).copied().unwrap_or(0).max(0);
                 restored += back.min(times.min(&0).abs());
             }
-            let is_other = |line: &Vec<u8>| is_telling(line) && !is_comment(line) && !lines.contains_key(line);
+            let is_other = |line: &Vec<u8>| !is_comment(line) && !lines.contains_key(line);
             others += change.iter().filter(|(line, times)| **times > 0 && is_other(line)).count() as i64;
         }
-        let is_opposite = is_whole(restored, removed) && others * 4 <= all;
-        Some(is_opposite && self.effect(git, commit) == LineEffect::TakesOut)
+        // Without removed lines, any code in place of the added ones may do the same.
+        let is_replaced = if removed == 0 { others > 0 } else { others * 4 > all };
+        let is_opposite = is_whole(restored, removed) && !is_replaced;
+        Some(is_opposite && self.effect(git, commit) == LineEffect::TakesOut && !self.goes_elsewhere(git, commit)?)
+    }
+
+    /// Whether another commit adds lines of this one to other files. None if that can't be seen.
+    fn goes_elsewhere(&self, git: &Objects, commit: Oid) -> Option<bool> {
+        for file in changed_files(git, commit)? {
+            if self.files.iter().any(|(own, _)| *own == file) {
+                continue;
+            }
+            let change = change(git, commit, &file)?;
+            if self.lines().any(|(line, is_added)| is_added && change.get(line).is_some_and(|times| *times > 0)) {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 
     /// The effect of another commit on these lines.
@@ -186,15 +203,22 @@ pub(super) fn line_effect(git: &Objects, patches: &[StepLines], commit: Oid) -> 
 
 /// Whether a commit's change of only short lines in these files is in the tree of `from` but partly missing in that of
 /// `at`. Short lines are common, so they are counted.
-pub(super) fn short_lines_lost(git: &Objects, commit: Oid, from: Oid, at: Oid, files: &[String]) -> bool {
+pub(super) fn short_lines_lost(
+    git: &Objects,
+    commit: Oid,
+    from: Oid,
+    at: Oid,
+    files: &[String],
+    places: &StepPlaces,
+) -> bool {
     let changes: Vec<(&String, LineCounts)> =
-        files.iter().filter_map(|file| Some((file, change(git, commit, file)?))).collect();
+        files.iter().filter_map(|file| Some((file, change(git, commit, places.path_at(git, commit, file))?))).collect();
     if changes.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING)) {
         return false;
     }
     changes.iter().any(|(file, change)| {
         let count = |commit: Oid, line: &[u8]| -> Option<usize> {
-            let text = text_at(git, git.commit(commit)?.tree, file)?;
+            let text = text_at(git, git.commit(commit)?.tree, places.path_at(git, commit, file))?;
             Some(text.split(|b| *b == b'\n').filter(|other| other.trim_ascii() == line).count())
         };
         change.iter().any(|(line, times)| match (count(from, line), count(at, line)) {

@@ -112,7 +112,7 @@ pub(super) fn erosion(
             "{name} says that it carries the {role} but has only {there} of the {of_upstream} lines that upstream adds"
         )));
     }
-    if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files) {
+    if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files, places) {
         return Ok(FixInFiles::Open(format!(
             "the {role} is in the history as {name}, but the files lack some of its lines, which are all short"
         )));

@@ -87,12 +87,13 @@ pub(super) fn standing(
     let subject = plain_subject(step.subject.as_bytes());
     let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
-    let mut mentions = BTreeSet::new();
+    let mut mentions = Vec::new();
     for (number, sign) in &carriers.undoing {
         let place = CarrierPlace::Commit(*number);
-        if direct.iter().all(|(known, _)| *known != place) {
-            direct.push((place, *sign == UndoingSign::Lines));
-            mentions.extend((*sign == UndoingSign::Mention).then_some(place));
+        match sign {
+            _ if direct.iter().any(|(known, _)| *known == place) => {}
+            UndoingSign::Mention => mentions.push(place),
+            UndoingSign::Lines | UndoingSign::Words => direct.push((place, *sign == UndoingSign::Lines)),
         }
     }
     for (place, strong) in direct {
@@ -100,14 +101,13 @@ pub(super) fn standing(
             continue;
         }
         let Some(strong) = weighed(history, step, carriers, place, false, strong)? else { continue };
-        let strong = strong && !mentions.contains(&place);
         let undoes: Vec<usize> = (0..applied).filter(|at| order.before(nodes[*at].place, place)).collect();
         if !undoes.is_empty() {
             nodes.push(RevertNode { place, strong, puts: false, undoes, doubted_by: None });
         }
     }
     let mut doubts: Vec<(usize, CarrierPlace)> = Vec::new();
-    for place in doubts_of(history, &carriers.names, &subject, &step.files)? {
+    for place in doubts_of(history, &carriers.names, &subject, &step.files)?.into_iter().chain(mentions) {
         doubts.extend((0..applied).map(|at| (at, place)));
     }
     for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.changes(&step.files)) {

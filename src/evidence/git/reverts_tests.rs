@@ -258,6 +258,10 @@ fn rewrite_is_told_from_a_silent_revert() {
     let names = |what: &str| format!("net: {what}\n\nFixes: {:.12} (\"net: keep the timer on\")\n", fix.to_string());
     let on = |all: &Placements, what: &str, text: &str| all.on(fixed, &names(what), text);
     let moved = with(&again, "").replace(OPEN, &format!("{OPEN}{check}"));
+    let header = format!("static inline void check_it(void)\n{{\n{check}}}\n");
+    let files = [(FILE, with(&first, "")), ("net/check.h", header)];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let elsewhere = all.fixture.commit(&[fixed], names("move the check"), &files);
     for (name, tip, right) in [
         ("comment rewritten, check moved", on(&all, "say it better", &moved), Told(Fixed)),
         ("comment rewritten", on(&all, "say it better", &with(&again, check)), Told(Fixed)),
@@ -266,6 +270,8 @@ fn rewrite_is_told_from_a_silent_revert() {
         ("all rewritten", on(&all, "do it better", &with(&again, better)), Open(Affected, Fixed)),
         ("check removed", on(&all, "it is of no use", &with(&first, "")), Open(Affected, Affected)),
         ("all removed", on(&all, "it is of no use", &file(OLD)), Open(Affected, Affected)),
+        ("moved to another file", elsewhere, Open(Affected, Fixed)),
+        ("replaced by a short line", on(&all, "short", &with(&first, "\tdo_it(q);\n")), Open(Affected, Fixed)),
     ] {
         all.ask_later(name, tip, right);
     }
@@ -286,5 +292,26 @@ fn earlier_attempt_is_no_backport_of_the_later_one() {
     let claim = picked("net: a vendor's own words", again);
     let tip = all.on(all.broken(), &claim, &file(NEW));
     all.ask_later("a backport of the second", tip, Told(Fixed));
+    all.check();
+}
+
+#[test]
+fn short_code_tells_more_than_a_long_comment() {
+    let mut all = Placements::new();
+    let with = |comment: &str, guard: &str, end: &str| file(&format!("{OLD}{comment}{guard}\tprobe();\n{end}"));
+    let (guard, end) = ("#ifdef CONFIG_IA64\n", "#endif\n");
+    let (first, again) = ("\t/* Only that one has a probe here */\n", "\t/* No other machine can be probed here */\n");
+    let before = all.on(all.break_, "net: probe", &with("", "", ""));
+    let fix = all.on(before, "net: probe that one only", &with(first, guard, end));
+    all.fixture.branch("own", fix);
+    all.bug.chain[1].commit = Some(fix.to_string().parse().unwrap());
+    all.bug.chain[1].subject = "net: probe that one only".to_owned();
+    let names = format!("net: say it better\n\nFixes: {:.12} (\"net: probe that one only\")\n", fix.to_string());
+    all.ask_later("fixed", fix, Told(Fixed));
+    let reworded = all.on(fix, &names, &with(again, guard, end));
+    all.ask_later("comment reworded", reworded, Told(Fixed));
+    let moved =
+        all.fixture.commit(&[fix], "net: rename it", &[(FILE, ""), ("net/core/split.c", &with(first, guard, end))]);
+    all.ask_later("renamed", moved, Told(Fixed));
     all.check();
 }
