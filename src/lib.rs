@@ -16,6 +16,8 @@ pub mod words;
 
 pub mod recipe;
 
+pub mod repository;
+
 pub mod matrix;
 
 pub mod kernel;

@@ -79,7 +79,6 @@ pub(super) mod message;
 mod misplaced;
 mod objects;
 mod packaging;
-mod packs;
 mod partial_fixes;
 mod patch_id;
 mod presence;
@@ -130,6 +129,8 @@ mod index_tests;
 mod message_tests;
 #[cfg(test)]
 mod packaging_tests;
+#[cfg(test)]
+mod packs_tests;
 #[cfg(test)]
 mod patch_traces_tests;
 #[cfg(test)]

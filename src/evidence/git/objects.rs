@@ -9,7 +9,8 @@ use git2::{ObjectType, Oid};
 
 use super::commit::RawCommit;
 use super::line_words::CodeWords;
-use super::repository::{Overlay, is_readable};
+use super::repository::Overlay;
+use crate::repository::is_readable;
 
 /// The size of each cache in bytes. A full cache is cleared.
 const KEPT: usize = 64 << 20;

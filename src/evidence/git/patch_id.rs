@@ -4,7 +4,7 @@ use git2::{DiffOptions, Oid};
 
 use super::content::{LARGEST, tree};
 use super::objects::Objects;
-use super::repository::is_readable;
+use crate::repository::is_readable;
 
 /// The patch-id of a commit against its first parent, as in `git patch-id`. None if the repository lacks files.
 pub(super) fn patch_id(git: &Objects, commit: Oid) -> Option<Oid> {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::fixture::*;
 use super::{GitError, Repository};
+use crate::repository::RepositoryError;
 use crate::words::State;
 
 fn refusal(path: &Path) -> GitError {
@@ -55,7 +56,7 @@ fn repository_of_another_user_is_rejected() {
     let give = Command::new("chown").args(["-R", "12345:12345"]).arg(fixture.path()).status().unwrap();
     assert!(give.success());
     let error = refusal(&fixture.path());
-    assert!(matches!(error, GitError::ForeignOwner(_)), "{error}");
+    assert!(matches!(error, GitError::Repository(RepositoryError::ForeignOwner(_))), "{error}");
     assert!(error.to_string().contains("safe.directory"), "{error}");
 }
 
@@ -73,7 +74,7 @@ fn damaged_object_is_named() {
     for bytes in [&b""[..], b"x", &whole[..whole.len() / 2], &[whole.as_slice(), &whole[3..]].concat()[3..]] {
         fs::write(&object, bytes).unwrap();
         match fixture.try_index().map(|_| ()) {
-            Err(error @ GitError::Damaged { .. }) => assert!(error.to_string().contains(&name), "{error}"),
+            Err(error @ GitError::Repository(RepositoryError::Damaged { .. })) => assert!(error.to_string().contains(&name), "{error}"),
             other => panic!("{} bytes: {other:?}", bytes.len()),
         }
     }

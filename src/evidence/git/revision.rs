@@ -2,17 +2,15 @@
 
 use std::io;
 
-use git2::{ErrorClass, ErrorCode, ObjectType, Oid};
+use git2::Oid;
 use serde::Serialize;
 
 use super::objects::TreeEntry;
-use super::repository::is_readable;
 use super::{GitError, GitIndex, MakefileVersion};
 use crate::evidence::source::SourceFiles;
+use crate::repository::{self, RepositoryError, is_readable};
 use crate::words::CommitId;
 
-/// The longest revision to look up, in bytes.
-const LONGEST: usize = 256;
 /// The most steps back in a revision like `v5.1~1000`.
 const MOST_STEPS: usize = 1_000_000;
 /// The largest Makefile to read, in bytes. Linux's has some 70 KiB.
@@ -46,54 +44,17 @@ impl GitIndex {
             let mut at = self.resolve_plain(base)?;
             for step in steps {
                 let parent = self.repository.git().commit(at).and_then(|commit| commit.parents.get(step).copied());
-                at = parent.ok_or_else(|| self.unknown(revision))?;
+                at = parent.ok_or_else(|| {
+                    repository::no_such_revision(self.repository.git().raw(), self.repository.place(), revision)
+                })?;
             }
             return Ok(at);
         }
         self.resolve_plain(revision)
     }
 
-    fn unknown(&self, revision: &str) -> GitError {
-        let path = self.repository.path().to_owned();
-        GitError::NoSuchRevision { path, revision: revision.to_owned(), near: self.near(revision) }
-    }
-
     fn resolve_plain(&self, revision: &str) -> Result<Oid, GitError> {
-        let git = self.repository.git().raw();
-        let path = || self.repository.path().to_owned();
-        let unknown = || self.unknown(revision);
-        // `:/text` searches the whole history for a message, and never names a kernel.
-        if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
-            return Err(unknown());
-        }
-        let object = git.revparse_single(revision).map_err(|error| match error.code() {
-            ErrorCode::Ambiguous => GitError::Ambiguous { path: path(), revision: revision.to_owned() },
-            ErrorCode::NotFound | ErrorCode::InvalidSpec => match self.dangling(revision) {
-                Some(object) => self.repository.damaged(object, "it is not there, although a ref leads to it"),
-                None => unknown(),
-            },
-            _ => match ErrorClass::Odb == error.class() || error.class() == ErrorClass::Zlib {
-                true => self.repository.unreadable(&error),
-                false => unknown(),
-            },
-        })?;
-        match object.peel(ObjectType::Commit) {
-            Ok(commit) => Ok(commit.id()),
-            Err(_) => Err(GitError::NotACommit {
-                revision: revision.to_owned(),
-                kind: match object.kind() {
-                    Some(ObjectType::Tag) => "tag of something other than a commit".to_owned(),
-                    kind => kind.map_or_else(|| "thing of an unknown kind".to_owned(), |kind| kind.str().to_owned()),
-                },
-            }),
-        }
-    }
-
-    /// The missing target of a ref with this name.
-    fn dangling(&self, name: &str) -> Option<Oid> {
-        let git = self.repository.git().raw();
-        let object = git.resolve_reference_from_short_name(name).ok()?.resolve().ok()?.target()?;
-        git.odb().is_ok_and(|odb| !odb.exists(object)).then_some(object)
+        Ok(repository::resolve(self.repository.git().raw(), self.repository.place(), revision)?)
     }
 
     /// The version in the Makefile of a commit's tree.
@@ -131,23 +92,6 @@ impl GitIndex {
         let git = self.repository.git();
         let TreeEntry::File(id) = git.entry(git.commit(commit)?.tree, path) else { return None };
         git.file(id).filter(|file| file.text.len() <= LARGEST).map(|file| file.text.clone())
-    }
-
-    /// Tags and branches with a similar name, the nearest first.
-    fn near(&self, revision: &str) -> Vec<String> {
-        let tips = self.repository.tips().unwrap_or_default();
-        let names = tips.iter().filter_map(|tip| {
-            let name = &tip.name;
-            ["refs/tags/", "refs/heads/", "refs/remotes/"].iter().find_map(|kind| name.strip_prefix(kind))
-        });
-        let bare = |name: &str| name.trim_start_matches(['v', 'V']).to_lowercase();
-        let wanted = bare(revision);
-        let mut near: Vec<(f64, &str)> = names
-            .map(|name| (strsim::jaro_winkler(&bare(name), &wanted), name))
-            .filter(|(likeness, _)| *likeness > 0.85)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
     }
 }
 
@@ -196,5 +140,5 @@ fn steps(revision: &str) -> Option<(&str, Vec<usize>)> {
 
 /// Converts a commit's id.
 pub(super) fn commit_id(oid: Oid) -> Result<CommitId, GitError> {
-    oid.to_string().parse().map_err(|_| GitError::Sha256(oid.to_string().into()))
+    oid.to_string().parse().map_err(|_| RepositoryError::Sha256(oid.to_string().into()).into())
 }
