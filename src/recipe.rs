@@ -159,6 +159,12 @@ impl Recipes {
         expected
     }
 
+    /// The small configuration of the controls, for sources of any line.
+    pub fn small_config(&self) -> String {
+        let of_lines = self.lines.iter().flat_map(|line| line.config.iter().map(String::as_str));
+        join(CONFIG.lines().chain(of_lines))
+    }
+
     /// The recipe for this control of this line.
     pub fn recipe<'a>(&self, line: &'a ControlLine, control: &'a Control) -> ControlRecipe<'a> {
         // Both lists are compiled in, and the tests compare them with the folders.
@@ -176,7 +182,7 @@ impl Recipes {
 }
 
 /// Joins lines of a configuration: the last line for a symbol wins, in the place of the first.
-fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+pub fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut joined: Vec<(&str, &str)> = Vec::new();
     for line in parts {
         let Some((symbol, value)) = setting(line) else { continue };

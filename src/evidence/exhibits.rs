@@ -10,9 +10,10 @@ use super::binary::Binary;
 use super::changelog::ParsedChangelog;
 use super::config::{self, BuildConfig};
 use super::git::{GitIndex, StepFound};
-use super::source::{self, SourceFiles, SourceFolder};
+use super::source::{self, SnapshotFiles, SourceFiles, SourceFolder};
 use super::version::{NotARelease, Release};
 use super::{Finding, StateSet, Strength, Witness};
+use crate::kernel::build::SourceSnapshot;
 use crate::kernel::{Kernel, PackageKind};
 use crate::matrix::Bug;
 
@@ -82,6 +83,7 @@ impl Exhibits<'_> {
         let release = release_of_obtained(kernel);
         let source = kernel.origin.tree().and_then(source_folder);
         let source = source.map(|folder| tree(SourceFolder::open(&folder)));
+        let source = source.or_else(|| kernel.source.clone().map(built_from));
         let changelog = kernel.changelog().map_err(|error| format!("the package's changelog cannot be read: {error}"));
         let changelog = changelog.map(|changelog| changelog.as_ref().map(ParsedChangelog::of)).transpose();
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
@@ -163,6 +165,14 @@ pub fn is_output_folder(folder: &Path) -> bool {
 pub fn tree<'a>(folder: std::io::Result<SourceFolder>) -> Result<Box<dyn SourceFiles + 'a>, String> {
     match folder {
         Ok(folder) => Ok(Box::new(folder)),
+        Err(error) => Err(format!("the source tree cannot be read: {error}")),
+    }
+}
+
+/// The source that a kernel was built from, or why it cannot be read.
+fn built_from<'a>(snapshot: SourceSnapshot) -> Result<Box<dyn SourceFiles + 'a>, String> {
+    match SnapshotFiles::open(snapshot) {
+        Ok(files) => Ok(Box::new(files)),
         Err(error) => Err(format!("the source tree cannot be read: {error}")),
     }
 }

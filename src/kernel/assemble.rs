@@ -198,6 +198,8 @@ pub(super) fn assemble(packages: &[UnpackedPackage], store: &Store) -> Result<Op
         files: Vec::new(),
         stale: None,
         origin: Origin::default(),
+        source: None,
+        commit: None,
         modules,
         leases: Leases::default(),
         changelog: of_image.changelog(store),

@@ -2,7 +2,7 @@
 
 use super::archive::{Take, Want};
 use super::changelog::Changelog;
-use super::{apt, deb, fetch, mainline, rpm};
+use super::{apt, build, deb, fetch, mainline, rpm};
 
 fn every_file(_: &str) -> Want {
     Want::UnlessLink
@@ -51,4 +51,9 @@ pub fn http(bytes: &[u8]) {
 /// A changelog.
 pub fn changelog(bytes: &[u8]) {
     let _ = Changelog::of_debian(&String::from_utf8_lossy(bytes));
+}
+
+/// A patch of a user, and the file that it changes.
+pub fn patch(bytes: &[u8]) {
+    build::fuzz_patch(bytes);
 }

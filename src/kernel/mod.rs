@@ -6,6 +6,7 @@
 mod apt;
 mod archive;
 mod assemble;
+pub mod build;
 pub mod cache;
 mod changelog;
 mod clock;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::build::SourceSnapshot;
 use super::changelog::Changelog;
 use super::config::KernelConfig;
 use super::modules::{Module, Modules, ModulesError};
@@ -12,7 +13,7 @@ use super::package::{KeptChangelog, PackageKind};
 use super::progress::Stale;
 use super::provenance::Provenance;
 use super::store::Leases;
-use crate::matrix::LockedFile;
+use crate::matrix::{Commit, LockedFile};
 
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct Kernel {
     pub stale: Option<Stale>,
     /// The facts that its source guarantees.
     pub origin: Origin,
+    /// The source that it was built from, if it was built here.
+    pub source: Option<SourceSnapshot>,
+    /// The commit that it was built from, without patches.
+    pub commit: Option<Commit>,
     pub(super) modules: Modules,
     pub(super) leases: Leases,
     pub(super) changelog: Option<KeptChangelog>,
@@ -50,6 +55,8 @@ impl Kernel {
             files: Vec::new(),
             stale: None,
             origin: Origin::default(),
+            source: None,
+            commit: None,
             modules: Modules::default(),
             leases: Leases::default(),
             changelog: None,
@@ -69,7 +76,8 @@ impl Kernel {
             Provenance::File { .. }
             | Provenance::Fetched { .. }
             | Provenance::Archive { .. }
-            | Provenance::Control { .. } => None,
+            | Provenance::Control { .. }
+            | Provenance::Build { .. } => None,
         })
     }
 

@@ -95,6 +95,31 @@ pub enum Progress {
         /// The user's tree.
         folder: PathBuf,
     },
+    /// A kernel is being compiled.
+    Building {
+        /// The kernel.
+        what: String,
+        /// Lines that make has printed.
+        done: u64,
+        /// Lines that it is expected to print.
+        lines: u64,
+    },
+    /// A kernel was compiled.
+    Built {
+        /// The kernel.
+        what: String,
+        /// The number of compiled objects.
+        objects: usize,
+        /// Seconds of wall time.
+        seconds: f64,
+    },
+    /// Something that people should know of a build.
+    Remark {
+        /// The kernel.
+        what: String,
+        /// The remark.
+        text: String,
+    },
     /// A cached copy is used; [`Kernel::stale`](super::Kernel::stale) has the same.
     Stale(Stale),
 }
@@ -108,9 +133,11 @@ impl Progress {
             | Self::Resuming { .. }
             | Self::Trouble { .. }
             | Self::Chosen { .. }
+            | Self::Built { .. }
+            | Self::Remark { .. }
             | Self::Stale(_) => true,
             // Only at the start.
-            Self::Fetching { done, .. } => *done == 0,
+            Self::Fetching { done, .. } | Self::Building { done, .. } => *done == 0,
             Self::Unpacking { .. } | Self::Copying { .. } => false,
         }
     }
@@ -142,6 +169,14 @@ impl fmt::Display for Progress {
             Self::Chosen { what, from } => write!(f, "{what}: {from}"),
             Self::Unpacking { package } => write!(f, "unpacking {package}"),
             Self::Copying { folder } => write!(f, "copying {}", folder.display()),
+            Self::Building { what, done: 0, .. } => write!(f, "compiling: {what}"),
+            Self::Building { what, done, lines } => {
+                write!(f, "compiling: {what} ({} %)", (done * 100 / (*lines).max(1)).min(99))
+            }
+            Self::Built { what, objects, seconds } => {
+                write!(f, "compiled {objects} objects in {seconds:.0} s: {what}")
+            }
+            Self::Remark { what, text } => write!(f, "{what}: {text}"),
             Self::Stale(stale) => write!(f, "using {stale}"),
         }
     }

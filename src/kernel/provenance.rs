@@ -68,6 +68,32 @@ pub enum Provenance {
         /// Its compiler.
         toolchain: String,
     },
+    /// A kernel built on this host from the user's source.
+    Build {
+        /// The source tree or repository.
+        #[serde(serialize_with = "json::path")]
+        source: PathBuf,
+        /// The revision in the matrix, if it is a repository.
+        revision: Option<String>,
+        /// The commit of the revision, or the one that the tree is at.
+        commit: Option<String>,
+        /// How many files of that commit differ in the tree.
+        changed_files: usize,
+        /// sha256 of the files' names and contents, with all patches.
+        source_sha256: String,
+        /// sha256 of each patch, those that were taken out first.
+        patches: Vec<String>,
+        /// sha256 of the requested configuration.
+        config_sha256: String,
+        /// Lines that were changed in the user's configuration.
+        adapted: Vec<String>,
+        /// Lines of the configuration that the source doesn't support.
+        dropped: Vec<String>,
+        /// Arguments of make that the source requires with this compiler.
+        workarounds: Vec<String>,
+        /// Its compiler.
+        toolchain: String,
+    },
 }
 
 /// Whether an archive's signature was checked.

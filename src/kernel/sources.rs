@@ -7,7 +7,7 @@ use super::obtained::Kernel;
 use super::progress::Stale;
 use super::source_kind::{Cached, Resolved, SourceKind};
 use super::store::Store;
-use super::{apt, assemble, control, local, mainline, remote};
+use super::{apt, assemble, build, control, local, mainline, remote};
 use crate::matrix::{LockedFile, Source};
 
 /// The kind of a source: the registration of all kinds.
@@ -22,6 +22,7 @@ fn kind(source: &Source) -> Box<dyn SourceKind + '_> {
             Box::new(local::UserImage { image, modules: modules.as_deref(), config: config.as_deref() })
         }
         Source::Tree(tree) => Box::new(local::BuildTree(tree)),
+        Source::Build(wanted) => Box::new(build::SourceBuild(wanted)),
         Source::Mainline { version, archive } => Box::new(mainline::MainlineSource { version, archive }),
         Source::Control { control, line } => Box::new(control::BuiltControl { control, line }),
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{BugId, Expectation, KernelName, Outcome};
 
+mod build;
 mod check;
 mod dossier;
 mod fields;
@@ -34,6 +35,7 @@ mod tree;
 #[cfg(test)]
 mod mistakes;
 
+pub use build::{BuildOrigin, BuildSource};
 pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, DistributionLine, Elsewhere, First,
     MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, ProgramSource, Refusal, ReleaseLine,

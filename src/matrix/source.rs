@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::build::BuildSource;
 use super::check::Checker;
 use super::read::Fields;
 use super::text::one_of;
@@ -52,6 +53,8 @@ pub enum Source {
     },
     /// A kernel build tree.
     Tree(#[serde(serialize_with = "json::path")] PathBuf),
+    /// A kernel to build from source.
+    Build(BuildSource),
     /// A build of Ubuntu's archive of mainline builds.
     Mainline {
         /// Its folder there.
@@ -75,13 +78,14 @@ pub enum Source {
 type Reader = fn(&mut Checker<'_, '_>, &YamlNode) -> Option<Source>;
 
 /// The keys of a kernel that name a source, and what reads them.
-const READERS: [(&str, Reader); 8] = [
+const READERS: [(&str, Reader); 9] = [
     ("apt", |checker, node| checker.apt(node)),
     ("deb", |checker, node| checker.packages(node).map(Source::Deb)),
     ("rpm", |checker, node| checker.packages(node).map(Source::Rpm)),
     ("url", |checker, node| checker.problems.remotes(node).map(Source::Url)),
     ("image", |checker, node| checker.image(node)),
     ("tree", |checker, node| checker.path(node).map(Source::Tree)),
+    ("build", |checker, node| checker.build(node)),
     ("mainline", |checker, node| checker.mainline(node)),
     ("control", |checker, node| checker.control(node)),
 ];
@@ -108,6 +112,7 @@ impl Source {
             | Self::Url(_)
             | Self::Image { .. }
             | Self::Tree(_)
+            | Self::Build(_)
             | Self::Mainline { .. } => None,
         }
     }
@@ -131,6 +136,7 @@ impl Source {
             | Self::Deb(_)
             | Self::Rpm(_)
             | Self::Tree(_)
+            | Self::Build(_)
             | Self::Mainline { .. }
             | Self::Control { .. } => {}
         }
@@ -152,6 +158,7 @@ impl Source {
             Self::Url(remote) => remote.iter().fold("url".to_owned(), |line, file| format!("{line} {}", file.address)),
             Self::Image { image, .. } => files("image", std::slice::from_ref(image)),
             Self::Tree(tree) => files("tree", std::slice::from_ref(tree)),
+            Self::Build(build) => build.line(shown),
             Self::Mainline { version, .. } => format!("mainline {version}"),
             Self::Control { control, line } => format!("control {control} ({line})"),
         }

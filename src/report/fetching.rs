@@ -23,7 +23,14 @@ impl Fetching {
     /// Shows what goes on.
     pub fn tell(&self, progress: &Progress) {
         // Errors and unverified files stay on the screen.
-        let stays = matches!(progress, Progress::Trouble { .. } | Progress::Chosen { .. } | Progress::Stale(_));
+        let stays = matches!(
+            progress,
+            Progress::Trouble { .. }
+                | Progress::Chosen { .. }
+                | Progress::Built { .. }
+                | Progress::Remark { .. }
+                | Progress::Stale(_)
+        );
         match self.line.is_hidden() || stays {
             true if progress.is_slow() => self.line.say(progress),
             true => {}

@@ -65,6 +65,23 @@ pub enum RepositoryError {
         /// The defect.
         what: String,
     },
+    /// It lacks files of a revision.
+    #[error(
+        "{} lacks {count} {} of {revision}, such as {file}: {}", path.display(),
+        if *.count == 1 { "object" } else { "objects" }, remedy_of_lack(path, revision, *.partial)
+    )]
+    Lacks {
+        /// The repository.
+        path: PathBuf,
+        /// The revision.
+        revision: String,
+        /// One of the files.
+        file: String,
+        /// Their number.
+        count: usize,
+        /// Whether it is a partial clone.
+        partial: bool,
+    },
     /// It has no such revision.
     #[error("{path} has no revision `{revision}`: expected a tag, branch or commit{}", near_names(.near))]
     NoSuchRevision {
@@ -91,6 +108,33 @@ pub enum RepositoryError {
         /// The kind of object: `tree`, `blob`.
         kind: String,
     },
+}
+
+impl RepositoryError {
+    /// Whether naming another repository or revision would help.
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            Self::Missing(_)
+            | Self::NotARepository(_)
+            | Self::Sha256(_)
+            | Self::Reftable(_)
+            | Self::Extension { .. }
+            | Self::NoSuchRevision { .. }
+            | Self::Ambiguous { .. }
+            | Self::NotACommit { .. }
+            | Self::Lacks { .. } => true,
+            Self::ForeignOwner(_) | Self::Unreadable { .. } | Self::Damaged { .. } | Self::PackIndex { .. } => false,
+        }
+    }
+}
+
+/// The command that fetches missing files, or finds out why they are missing.
+fn remedy_of_lack(path: &Path, revision: &str, partial: bool) -> String {
+    let path = path.display();
+    match partial {
+        true => format!("it is a partial clone; `git -C {path} worktree add --detach FOLDER {revision}` fetches them"),
+        false => format!("run `git -C {path} fsck`, or clone it again"),
+    }
 }
 
 /// The command that rewrites the index of a pack, or of all packs.

@@ -52,12 +52,10 @@ impl RepositoryPlace {
         let common = fs::canonicalize(&common).unwrap_or(common);
         let partial = match extensions(path, &common)? {
             Extensions::Readable => None,
-            Extensions::Partial => {
-                Some(stand_in(&folder, &common).map_err(|source| RepositoryError::Unreadable {
-                    path: path.to_owned(),
-                    what: format!("no stand-in for a partial clone could be made: {source}"),
-                })?)
-            }
+            Extensions::Partial => Some(stand_in(&folder, &common).map_err(|source| RepositoryError::Unreadable {
+                path: path.to_owned(),
+                what: format!("no stand-in for a partial clone could be made: {source}"),
+            })?),
         };
         let opens = partial.as_ref().map_or_else(|| path.to_owned(), |dir| dir.path().to_owned());
         Ok(Self { path: path.to_owned(), common, opens, _stand_in: partial })
@@ -80,6 +78,13 @@ impl RepositoryPlace {
     /// The indexes of its packs.
     pub(crate) fn pack_indexes(&self) -> PackIndexes {
         PackIndexes::of(&self.common.join("objects"))
+    }
+
+    /// Whether it is a partial clone, for which git fetches missing objects on demand. Packs from such a remote are
+    /// marked.
+    pub(crate) fn is_partial(&self) -> bool {
+        let mut packs = fs::read_dir(self.common.join("objects/pack")).into_iter().flatten().flatten();
+        packs.any(|entry| entry.path().extension().is_some_and(|end| end == "promisor"))
     }
 
     /// The error that libgit2 cannot read it.
@@ -175,7 +180,9 @@ fn extensions(path: &Path, common: &Path) -> Result<Extensions, RepositoryError>
         match name.trim_start_matches("extensions.") {
             "partialclone" => partial = true,
             "noop" | "objectformat" | "refstorage" | "worktreeconfig" | "preciousobjects" | "relativeworktrees" => {}
-            other => return Err(RepositoryError::Extension { path: path.to_owned(), what: format!("extensions.{other}") }),
+            other => {
+                return Err(RepositoryError::Extension { path: path.to_owned(), what: format!("extensions.{other}") });
+            }
         }
     }
     Ok(if partial { Extensions::Partial } else { Extensions::Readable })

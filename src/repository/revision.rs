@@ -11,20 +11,14 @@ const LONGEST: usize = 256;
 ///
 /// # Errors
 /// If there is no such revision, or it is not a commit.
-pub(crate) fn resolve(
-    git: &git2::Repository,
-    place: &RepositoryPlace,
-    revision: &str,
-) -> Result<Oid, RepositoryError> {
+pub(crate) fn resolve(git: &git2::Repository, place: &RepositoryPlace, revision: &str) -> Result<Oid, RepositoryError> {
     let unknown = || no_such_revision(git, place, revision);
     // `:/text` searches the whole history for a message, and never names a kernel.
     if revision.is_empty() || revision.len() > LONGEST || revision.starts_with(':') || revision.contains("^{/") {
         return Err(unknown());
     }
     let object = git.revparse_single(revision).map_err(|error| match error.code() {
-        ErrorCode::Ambiguous => {
-            RepositoryError::Ambiguous { path: place.path.clone(), revision: revision.to_owned() }
-        }
+        ErrorCode::Ambiguous => RepositoryError::Ambiguous { path: place.path.clone(), revision: revision.to_owned() },
         ErrorCode::NotFound | ErrorCode::InvalidSpec => match dangling(git, revision) {
             Some(object) => place.damaged(object, "it is not there, although a ref leads to it"),
             None => unknown(),

@@ -60,7 +60,8 @@ pub(super) async fn look(
     repositories: &Repositories,
     events: &UnboundedSender<Event>,
 ) -> KernelLook {
-    let (kernel, commit) = (kernel.clone(), entry.git.clone());
+    // A kernel that was built from a revision is of that commit, unless the matrix says otherwise.
+    let (kernel, commit) = (kernel.clone(), entry.git.clone().or_else(|| kernel.commit.clone()));
     let indexes = lab.store.path(git::INDEXES);
     let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let turn = match &commit {

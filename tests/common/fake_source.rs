@@ -16,6 +16,9 @@ sources := $(shell cd $(CURDIR) && find net -name '*.c' | sort)
 allnoconfig:
 	@mkdir -p $(O) && if [ -e @HERE@/drop ]; then grep -v CONFIG_TUN $(KCONFIG_ALLCONFIG); else cat $(KCONFIG_ALLCONFIG); fi > $(O)/.config
 
+olddefconfig:
+	@mkdir -p $(O) && touch $(O)/.config
+
 bzImage: $(sources:%.c=$(O)/%.o)
 	@mkdir -p $(O)/arch/x86/boot && { cat $(CURDIR)/image; printf '6.1.7%s\\0' '$(LOCALVERSION)'; cat $^ $(O)/.config; } > $(O)/arch/x86/boot/bzImage
 	@cat $^ > $(O)/vmlinux
@@ -25,7 +28,7 @@ $(O)/generated.h:
 
 $(O)/%.o: %.c $(O)/generated.h
 	@echo '  CC      $*.o'
-	@mkdir -p $(@D) && sh $(CURDIR)/compile $< $@ $(O)/generated.h && echo cmd > $(@D)/.$(@F).cmd
+	@mkdir -p $(@D) && KCFLAGS='$(KCFLAGS)' sh $(CURDIR)/compile $< $@ $(O)/generated.h && echo cmd > $(@D)/.$(@F).cmd
 ";
 
 /// Writes half an object, obeys the control files, and then writes the whole object.
@@ -37,6 +40,9 @@ if [ -e @HERE@/hold ] && [ $(basename $1) = b.c ]; then
   touch @HERE@/reached
   # Opening a FIFO waits for somebody who writes.
   cat @HERE@/hold > /dev/null
+fi
+if [ -e @HERE@/old ]; then
+  case \"$KCFLAGS\" in *-Wno-error=odd*) ;; *) echo \"net/b.c:1:1: error: odd [-Werror=odd]\" >&2; exit 1;; esac
 fi
 if [ -e @HERE@/broken ]; then echo \"$1:1:1: error: expected a semicolon\" >&2; exit 1; fi
 if [ -e @HERE@/full ]; then dd if=/dev/zero of=$(dirname $2)/fill bs=1M 2>&1; fi

@@ -43,7 +43,10 @@ fn flipped_byte_in_a_pack_index_is_rejected() {
     }
     for length in [0, 19, 20, whole.len() - 1] {
         put(file, &whole[..length]);
-        assert!(matches!(fixture.try_index().map(|_| ()), Err(GitError::Repository(RepositoryError::PackIndex { .. }))), "cut to {length}");
+        assert!(
+            matches!(fixture.try_index().map(|_| ()), Err(GitError::Repository(RepositoryError::PackIndex { .. }))),
+            "cut to {length}"
+        );
     }
     put(file, &whole);
     assert!(fixture.try_index().is_ok());
@@ -67,7 +70,11 @@ fn damaged_index_of_an_alternate_is_rejected() {
         flipped[middle] ^= 1;
         let whole = fs::read(&file).unwrap();
         put(&file, &flipped);
-        assert!(matches!(index().map(|_| ()), Err(GitError::Repository(RepositoryError::PackIndex { .. }))), "{}", file.display());
+        assert!(
+            matches!(index().map(|_| ()), Err(GitError::Repository(RepositoryError::PackIndex { .. }))),
+            "{}",
+            file.display()
+        );
         put(&file, &whole);
     }
 }

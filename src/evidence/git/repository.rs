@@ -154,11 +154,9 @@ impl Repository {
         self.place.pack_indexes()
     }
 
-    /// Whether it is a partial clone, for which git fetches missing objects on demand. Packs from such a remote are
-    /// marked.
+    /// Whether it is a partial clone, for which git fetches missing objects on demand.
     pub(super) fn is_partial(&self) -> bool {
-        let mut packs = fs::read_dir(self.place.common.join("objects/pack")).into_iter().flatten().flatten();
-        packs.any(|entry| entry.path().extension().is_some_and(|end| end == "promisor"))
+        self.place.is_partial()
     }
 
     pub(super) fn unreadable(&self, error: &git2::Error) -> GitError {

@@ -74,7 +74,9 @@ fn damaged_object_is_named() {
     for bytes in [&b""[..], b"x", &whole[..whole.len() / 2], &[whole.as_slice(), &whole[3..]].concat()[3..]] {
         fs::write(&object, bytes).unwrap();
         match fixture.try_index().map(|_| ()) {
-            Err(error @ GitError::Repository(RepositoryError::Damaged { .. })) => assert!(error.to_string().contains(&name), "{error}"),
+            Err(error @ GitError::Repository(RepositoryError::Damaged { .. })) => {
+                assert!(error.to_string().contains(&name), "{error}")
+            }
             other => panic!("{} bytes: {other:?}", bytes.len()),
         }
     }

@@ -8,11 +8,11 @@ use super::commit::RawCommit;
 use super::graph::Graph;
 use super::message::{Abbreviation, MentionKind, cves, unclaimed};
 use super::repository::Repository;
-use crate::repository::is_readable;
 use super::subject::{plain_subject, quoted_subjects, subject_hash};
 use super::subject_forms::{doubted_subjects, reverted_subjects};
 use super::trailers::mentions;
 use super::{GitError, IndexProgress};
+use crate::repository::is_readable;
 
 /// The repository is reopened after this many objects, because libgit2 caches up to 256 MiB.
 const REOPEN: usize = 32 * 1024;

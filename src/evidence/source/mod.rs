@@ -19,10 +19,12 @@ mod matching;
 pub(super) mod patches;
 pub(super) mod quilt;
 mod quote;
+mod snapshot;
 mod tarball;
 mod tree;
 
 pub use files::{MAX_FILE, SourceFiles, SourceFolder};
+pub use snapshot::SnapshotFiles;
 pub use tarball::{Tarball, TarballError};
 
 use case::Fit;

@@ -85,8 +85,8 @@ pub fn collect(
                 Some(why) => kept.push((item, why)),
             }
         }
-        // Building a control again takes minutes, fetching the rest takes seconds.
-        left.sort_by_key(|item| (item.kind == CacheKind::Control, item.used));
+        // Building a kernel again takes minutes, fetching the rest takes seconds.
+        left.sort_by_key(|item| (matches!(item.kind, CacheKind::Control | CacheKind::Build), item.used));
         items = left;
     }
     Ok(Collected { removed, kept, left: items })

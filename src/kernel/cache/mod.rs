@@ -34,6 +34,8 @@ pub enum CacheKind {
     Package,
     /// A built control kernel.
     Control,
+    /// A kernel built from a user's source.
+    Build,
     /// A file that no record names: the image of a file or tree, the initramfs of a guest.
     Boot,
     /// A finished boot with its image and initramfs, or the findings about a kernel without a boot.
@@ -42,7 +44,7 @@ pub enum CacheKind {
     Download,
     /// A fetched file that is partial, or has a wrong checksum.
     SetAside,
-    /// The source and objects of control kernels.
+    /// The source and objects of kernels that were built.
     BuildTree,
     /// apt's lists of a suite, and the index of its kernels.
     Suite,
@@ -56,6 +58,7 @@ impl CacheKind {
         match self {
             Self::Package => "package",
             Self::Control => "control",
+            Self::Build => "build",
             Self::Boot => "boot",
             Self::Answer => "answer",
             Self::Download => "download",
@@ -71,11 +74,12 @@ impl CacheKind {
         match self {
             Self::Package => "unpacked packages",
             Self::Control => "control kernels",
+            Self::Build => "kernels built from source",
             Self::Boot => "images and initramfs of boots",
             Self::Answer => "cached boots and findings",
             Self::Download => "downloads",
             Self::SetAside => "partial and wrong downloads",
-            Self::BuildTree => "build trees of controls",
+            Self::BuildTree => "build trees",
             Self::Suite => "apt's lists of suites",
             Self::Elsewhere(kept) => kept.plural,
         }

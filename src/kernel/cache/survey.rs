@@ -54,6 +54,7 @@ fn named(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for (folder, kind) in [
         ("packages", CacheKind::Package),
         ("controls/kept", CacheKind::Control),
+        ("builds/kept", CacheKind::Build),
         ("addresses", CacheKind::Download),
         ("unpacked", CacheKind::Boot),
         ("boots", CacheKind::Answer),
@@ -209,27 +210,35 @@ fn file(kind: CacheKind, path: PathBuf, found: &Metadata) -> CacheItem {
     }
 }
 
-/// `controls/<line>/<source>/`: see `control/tree.rs`.
+/// `controls/<line>/<source>/`: see `control/tree.rs`; and `builds/<origin>/`: see `build/source_copy.rs`.
 fn build_trees(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     for (line, _) in entries(&root.join("controls"))? {
         let Some(line_name) = line.file_name().and_then(OsStr::to_str) else { continue };
         for (path, found) in entries(&line)? {
             let Some(name) = path.file_name().and_then(OsStr::to_str) else { continue };
-            if !found.is_dir() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
-                continue;
+            if found.is_dir() && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+                items.push(build_tree(&path, &found, format!("{line_name} {name}"), format!("controls-{line_name}"))?);
             }
-            let inner = entries(&path)?;
-            let used = inner.iter().map(|(_, inner)| inner).chain([&found]).filter_map(modified).max();
-            items.push(CacheItem {
-                kind: CacheKind::BuildTree,
-                name: format!("{line_name} {name}"),
-                bytes: below(&path)?,
-                used: used.unwrap_or(SystemTime::UNIX_EPOCH),
-                what: What::Folder { path: path.clone(), locks: vec![format!("controls-{line_name}")] },
-            });
         }
     }
+    for (path, found) in entries(&root.join("builds"))?.into_iter().filter(|(_, found)| found.is_dir()) {
+        let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| *name != "kept") else { continue };
+        // The name is made of the path of the source, which its logs name.
+        items.push(build_tree(&path, &found, name.to_owned(), format!("builds-{name}"))?);
+    }
     Ok(())
+}
+
+fn build_tree(path: &Path, found: &Metadata, name: String, lock: String) -> io::Result<CacheItem> {
+    let inner = entries(path)?;
+    let used = inner.iter().map(|(_, inner)| inner).chain([found]).filter_map(modified).max();
+    Ok(CacheItem {
+        kind: CacheKind::BuildTree,
+        name,
+        bytes: below(path)?,
+        used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+        what: What::Folder { path: path.to_owned(), locks: vec![lock] },
+    })
 }
 
 fn suites(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {

@@ -9,13 +9,10 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::error::{BuildError, BuildStep};
-use super::source::SourceId;
-use super::tools::Toolchain;
 use crate::kernel::assemble;
-use crate::kernel::store::{self, Store};
+use crate::kernel::build::{BuildError, BuildStep, JobDone, SourceId, Toolchain};
+use crate::kernel::store::{Store, sha256_of_parts};
 use crate::recipe::ControlRecipe;
 use crate::words::KernelName;
 
@@ -80,19 +77,12 @@ impl BuildKey {
     }
 }
 
-/// The cost of a build.
-pub(super) struct Cost {
-    pub cpu_seconds: Option<f64>,
-    pub seconds: f64,
-    pub output_lines: u64,
-}
-
 /// Puts the image and the configuration into the store, and after them the record that names them.
 pub(super) fn keep(
     recipe: &ControlRecipe,
     key: &BuildKey,
     obj: &Path,
-    cost: &Cost,
+    done: &JobDone,
     store: &Store,
 ) -> Result<Built, BuildError> {
     let image = obj.join("arch/x86/boot/bzImage");
@@ -116,9 +106,9 @@ pub(super) fn keep(
         image_size: size(&image)?,
         source: key.source.clone(),
         toolchain: key.toolchain.clone(),
-        cpu_seconds: cost.cpu_seconds,
-        seconds: cost.seconds,
-        output_lines: cost.output_lines,
+        cpu_seconds: done.cpu_seconds,
+        seconds: done.seconds,
+        output_lines: done.output_lines,
         recipe_sha256: key.recipe_sha256.clone(),
         config_sha256,
         config_size: size(&config)?,
@@ -171,14 +161,4 @@ fn current(line: &str, control: &str) -> String {
 
 fn recipe_sha256(recipe: &ControlRecipe) -> String {
     sha256_of_parts(&[FORMAT, recipe.patch.unwrap_or_default(), &recipe.config, recipe.control.name.as_str()])
-}
-
-/// Each part is hashed with its length, so two different lists never get the same hash input.
-fn sha256_of_parts(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    store::hex(hash)
 }

@@ -3,30 +3,25 @@
 //! Built kernels are kept by content, under a key made from recipe, source and compiler. After an interruption (Ctrl-C,
 //! kill -9, a full disk, a power cut) the next build resumes, and never takes a half-written file for a finished one.
 
-mod config;
-mod error;
 mod job;
 mod kept;
-mod make;
 mod obtain;
 mod patch;
 mod source;
-mod tools;
 mod tree;
 mod unpack;
 
 use std::fs;
 use std::path::Path;
 
-pub use error::{BuildError, BuildStep};
+pub use super::build::{BuildError, BuildStep, SourceId, Toolchain, toolchain};
 pub use kept::{Built, ControlStatus, standing};
 pub(super) use obtain::BuiltControl;
-pub use source::SourceId;
-pub use tools::{Toolchain, toolchain};
 
 use self::kept::BuildKey;
 use self::source::ControlSource;
 use self::tree::ControlTree;
+use super::build::free_mib;
 use super::obtain::Obtain;
 use super::progress::Progress;
 use super::store::Store;
@@ -35,6 +30,9 @@ use crate::shim::Shim;
 
 /// MiB of one line's objects, with room for the images. Measured: 139 for 6.1, 156 for 6.12.
 pub const OBJECTS_MIB: u64 = 180;
+
+/// Lines that make prints for a line's first control, and for a further one. Measured with 6.1.192.
+pub(super) const OUTPUT_LINES: (u64, u64) = (1489, 57);
 
 /// MiB of one line's unpacked source. Measured: 1438 for 6.1, 1640 for 6.12.
 pub const SOURCE_MIB: u64 = 1700;
@@ -247,7 +245,7 @@ fn unpacked(source: &ControlSource, with: &BuildContext) -> Result<UnpackedSourc
         drop_trees(&source.line.name, with.store)?;
     }
     let wanted = OBJECTS_MIB + if there { 0 } else { source.unpacked_mib() };
-    let free = source::free_mib(with.store)?;
+    let free = free_mib(with.store)?;
     if free < wanted && !tree.obj().is_dir() {
         let (step, path) = (BuildStep::Unpack, with.store.folder().to_owned());
         return Err(BuildError::DiskFull { step, path, needs_mib: Some((wanted, free)) });

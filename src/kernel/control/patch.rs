@@ -1,16 +1,8 @@
-//! Applies a control's patch in memory. Lines may have moved, but every line must match.
+//! Applies a control's patch in memory: it may only change files.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use diffy::patch_set::{FileOperation, ParseOptions, PatchKind, PatchSet};
-
-/// The reason that a patch does not fit: the file, and the fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {why}")]
-pub(super) struct Misfit {
-    pub file: String,
-    pub why: String,
-}
+use crate::kernel::build::{Direction, Misfit, Patched};
 
 /// The files that `patch` changes, with their new content. `read` gives the content of a file of the stock tree.
 ///
@@ -20,30 +12,14 @@ pub(super) fn apply(
     patch: &str,
     mut read: impl FnMut(&Path) -> Result<Vec<u8>, String>,
 ) -> Result<Vec<(PathBuf, Vec<u8>)>, Misfit> {
-    let misfit = |file: &str, why: String| Misfit { file: file.to_owned(), why };
-    let mut changed: Vec<(PathBuf, Vec<u8>)> = Vec::new();
-    for part in PatchSet::parse_bytes(patch.as_bytes(), ParseOptions::unidiff()) {
-        let part = part.map_err(|error| misfit("the patch", error.to_string()))?;
-        let operation = part.operation().strip_prefix(1);
-        let FileOperation::Modify { original, modified } = &operation else {
-            return Err(misfit("the patch", "it adds, removes or moves a file, expected changes only".to_owned()));
-        };
-        let name = String::from_utf8_lossy(modified.as_ref()).into_owned();
-        let path = PathBuf::from(&name);
-        if original != modified || !path.components().all(|c| matches!(c, Component::Normal(_))) {
-            return Err(misfit(&name, "expected one file inside the tree".to_owned()));
-        }
-        let PatchKind::Text(hunks) = part.patch() else {
-            return Err(misfit(&name, "a binary patch, expected text".to_owned()));
-        };
-        if changed.iter().any(|(known, _)| *known == path) {
-            return Err(misfit(&name, "it is patched twice".to_owned()));
-        }
-        let before = read(&path).map_err(|why| misfit(&name, why))?;
-        let after = diffy::apply_bytes(&before, hunks).map_err(|error| misfit(&name, error.to_string()))?;
-        changed.push((path, after));
-    }
-    if changed.is_empty() { Err(misfit("the patch", "it changes nothing".to_owned())) } else { Ok(changed) }
+    let mut patched = Patched::default();
+    patched.apply(patch.as_bytes(), Direction::Forward, |path| read(Path::new(path)).map(Some))?;
+    let text = |(path, now): (String, Option<Vec<u8>>)| {
+        let moved = || "it is added, removed or moved, expected a change only".to_owned();
+        let text = now.ok_or_else(|| Misfit { file: path.clone(), why: moved() })?;
+        Ok((PathBuf::from(path), text))
+    };
+    patched.into_files().map(text).collect()
 }
 
 #[cfg(test)]
@@ -78,10 +54,9 @@ mod tests {
     }
 
     #[test]
-    fn patch_changes_only_files_inside_the_tree() {
+    fn patch_only_changes_files_inside_the_tree() {
         for (patch, why) in [
-            (PATCH.replace("net/x.c", "../x.c"), "expected one file inside the tree"),
-            (PATCH.replace("+++ b/net/x.c", "+++ b/net/y.c"), ""),
+            (PATCH.replace("net/x.c", "../x.c"), "expected a file inside the tree"),
             (PATCH.replace("--- a/net/x.c", "--- /dev/null"), ""),
             ("Nothing but words.\n".to_owned(), ""),
         ] {

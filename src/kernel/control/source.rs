@@ -8,29 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{BuildError, BuildStep};
 use super::unpack;
 use crate::kernel::apt::{self, SourcePackage};
-use crate::kernel::file_error::FileError;
+use crate::kernel::build::{BuildError, BuildStep, SourceId, refuse_built, release_of};
 use crate::kernel::obtain::Obtain;
 use crate::kernel::progress::Progress;
-use crate::kernel::store::{self, Store};
+use crate::kernel::store;
 use crate::recipe::{ControlLine, Recipes};
-
-/// Only these first bytes of a Makefile are read; VERSION and PATCHLEVEL are its second and third line.
-const MAKEFILE_HEAD: usize = 4096;
-
-/// The error for a Makefile that is not a kernel's.
-pub(super) const NO_VERSION: &str = "its Makefile names no VERSION and PATCHLEVEL";
-
-/// The identity of a source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceId {
-    /// For people: `linux-source-6.1 6.1.192-2`, or a path.
-    pub what: String,
-    /// sha256 of the package or tarball; for a tree, of its files' names, sizes and times.
-    pub sha256: String,
-}
 
 /// A source that can be put into the cache.
 pub(super) struct ControlSource {
@@ -200,45 +184,8 @@ fn tarball(path: &Path, found: &fs::Metadata, with: &Obtain) -> Result<(String, 
     Ok((known.release, known.sha256))
 }
 
-/// The release line of an unpacked tree, or why it has none.
-fn release_of(tree: &Path) -> Result<String, String> {
-    let text = fs::read(tree.join("Makefile")).map_err(|error| format!("its Makefile cannot be read ({error})"))?;
-    let release = version(&text).ok_or(NO_VERSION)?;
-    if tree.join("arch/x86").is_dir() { Ok(release) } else { Err("it has no folder arch/x86".to_owned()) }
-}
-
-/// `VERSION.PATCHLEVEL` at the head of a kernel's Makefile.
-pub(super) fn version(makefile: &[u8]) -> Option<String> {
-    let head = String::from_utf8_lossy(&makefile[..makefile.len().min(MAKEFILE_HEAD)]).into_owned();
-    let number = |name: &str| {
-        let value = head.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='))?.trim();
-        let digits = (1..=4).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| value.to_owned())
-    };
-    Some(format!("{}.{}", number("VERSION")?, number("PATCHLEVEL")?))
-}
-
-/// Rejects a tree that kbuild would not build elsewhere (the top Makefile, `outputmakefile`).
-fn refuse_built(tree: &Path) -> Result<(), BuildError> {
-    let signs = [".config", "include/config", "arch/x86/include/generated"];
-    match signs.into_iter().find(|sign| tree.join(sign).exists()) {
-        Some(there) => Err(BuildError::BuiltIn { path: tree.to_owned(), there }),
-        None => Ok(()),
-    }
-}
-
-/// Free MiB in the store's file system.
-pub(super) fn free_mib(store: &Store) -> Result<u64, BuildError> {
-    let folder = store.folder();
-    let free = rustix::fs::statvfs(folder)
-        .map_err(|error| BuildError::cache(BuildStep::Unpack)(FileError::io("examine", folder, error.into())))?;
-    Ok(free.f_bavail.saturating_mul(free.f_frsize) >> 20)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::kernel::error_class::Blame;
 
@@ -253,29 +200,5 @@ mod tests {
         fs::write(from.join("x.c"), "xy").unwrap();
         let said = copy(&from, &to, &stamp).map_err(|error| (error.blame(), error.to_string()));
         assert!(matches!(&said, Err((Blame::User, text)) if text.contains("from changed while")), "{said:?}");
-    }
-
-    #[test]
-    fn release_line_is_read_only_from_a_kernel_makefile() {
-        for (makefile, expected) in [
-            (&b"# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 3\nEXTRAVERSION =\n"[..], Some("6.12")),
-            (b"VERSION=6\nPATCHLEVEL=1", Some("6.1")),
-            (b"VERSION = 1.0\nPATCHLEVEL = 1\n", None),
-            (b"VERSION = 6\nSUBLEVEL = 1\n", None),
-            (b"VERSION = $(shell date)\nPATCHLEVEL = 1\n", None),
-            (b"all:\n\ttrue\n", None),
-            (b"", None),
-        ] {
-            assert_eq!(version(makefile).as_deref(), expected, "{}", String::from_utf8_lossy(makefile));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_makefile_makes_the_reader_panic(text in "(VERSION|PATCHLEVEL| ?= ?|[0-9]{1,6}|\\n|\\PC){0,30}") {
-            if let Some(line) = version(text.as_bytes()) {
-                prop_assert!(line.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{}", line);
-            }
-        }
     }
 }

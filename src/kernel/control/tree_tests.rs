@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 
@@ -128,7 +129,7 @@ fn folder_that_links_out_of_the_tree_is_not_written() {
 #[test]
 fn only_unfinished_files_are_rebuilt_after_a_kill() {
     let world = TreeWorld::new();
-    drop(world.tree.begin(&world.store).unwrap());
+    drop(world.tree.objects().begin(&world.store).unwrap());
     for (name, seconds) in [
         ("whole.o", 1),
         (".whole.o.cmd", 2),
@@ -149,7 +150,7 @@ fn only_unfinished_files_are_rebuilt_after_a_kill() {
         world.object(name, seconds);
     }
     fs::set_permissions(world.tree.obj().join("tools/fixdep"), fs::Permissions::from_mode(0o755)).unwrap();
-    let building = world.tree.begin(&world.store).unwrap();
+    let building = world.tree.objects().begin(&world.store).unwrap();
     let tool = |name: &str| world.tree.obj().join("tools").join(name).exists();
     assert!(tool("fixdep") && tool("libsubcmd.a") && !tool("objtool") && !tool("half.o"));
     fs::remove_dir_all(world.tree.obj().join("tools")).unwrap();
@@ -157,7 +158,7 @@ fn only_unfinished_files_are_rebuilt_after_a_kill() {
     assert_eq!(world.objects(), kept);
     building.end().unwrap();
     world.object("unfinished.o", 9);
-    drop(world.tree.begin(&world.store).unwrap());
+    drop(world.tree.objects().begin(&world.store).unwrap());
     assert!(world.objects().contains(&"unfinished.o".to_owned()), "nothing is looked at where make ended by itself");
 }
 
@@ -165,32 +166,32 @@ fn only_unfinished_files_are_rebuilt_after_a_kill() {
 fn objects_younger_than_the_clock_are_not_trusted() {
     let world = TreeWorld::new();
     world.object("x.o", 1);
-    let building = world.tree.begin(&world.store).unwrap();
+    let building = world.tree.objects().begin(&world.store).unwrap();
     assert!(!building.is_resumed());
     drop(building);
-    let building = world.tree.begin(&world.store).unwrap();
+    let building = world.tree.objects().begin(&world.store).unwrap();
     assert!(building.is_resumed());
     building.fail().unwrap();
     world.object("y.o", 1);
-    let building = world.tree.begin(&world.store).unwrap();
+    let building = world.tree.objects().begin(&world.store).unwrap();
     assert!(!building.is_resumed() && world.objects().is_empty(), "half-made files go after a failure too");
     building.end().unwrap();
     world.object("y.o", 1);
-    world.tree.begin(&world.store).unwrap().end().unwrap();
+    world.tree.objects().begin(&world.store).unwrap().end().unwrap();
     assert_eq!(world.objects(), ["y.o"]);
     world.object("z.o", 8_000_000_000);
-    let building = world.tree.begin(&world.store).unwrap();
+    let building = world.tree.objects().begin(&world.store).unwrap();
     assert!(!building.is_resumed() && world.objects().is_empty());
 }
 
 #[test]
 fn no_object_is_trusted_after_a_machine_crash() {
     let world = TreeWorld::new();
-    let building = world.tree.begin(&world.store).unwrap();
+    drop(world.tree.objects().begin(&world.store).unwrap());
     world.object("whole.o", 1);
     world.object(".whole.o.cmd", 2);
-    fs::write(&building.mark, "another start of the machine\n").unwrap();
-    drop(world.tree.begin(&world.store).unwrap());
+    fs::write(world.tree.objects().mark, "another start of the machine\n").unwrap();
+    drop(world.tree.objects().begin(&world.store).unwrap());
     assert_eq!(world.objects(), Vec::<String>::new());
     assert_eq!(world.read("net/x.c"), STOCK);
 }

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
-use super::error::{BuildError, BuildStep};
-use super::source;
 use crate::kernel::archive::{ArchiveReadError, Want};
+use crate::kernel::build::{self, BuildError, BuildStep};
 use crate::kernel::compression::{self, Compression};
 use crate::kernel::deb;
 use crate::kernel::package::UnpackError;
@@ -82,9 +81,9 @@ pub(super) fn release(path: &Path) -> Result<String, BuildError> {
         if depth <= 2 && name.file_name().is_some_and(|n| n == "Makefile") && entry.header().entry_type().is_file() {
             let mut text = Vec::new();
             (&mut entry).take(1 << 20).read_to_end(&mut text).map_err(damaged)?;
-            match source::version(&text) {
+            match build::version(&text) {
                 Some(release) => return Ok(release),
-                None => why = source::NO_VERSION,
+                None => why = build::NO_VERSION,
             }
         }
     }

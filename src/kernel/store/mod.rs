@@ -5,6 +5,7 @@
 //! packages/<sha256>.json  the record of the unpacked package file with this sha256
 //! apt/<suite>/            apt's private state for one suite, and our index of its kernel packages
 //! controls/               sources and objects of control kernels, and records of built ones
+//! builds/                 the same of kernels built from a user's source
 //! downloads/, addresses/, partial/, quarantine/
 //!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
@@ -35,8 +36,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use blobs::hex;
-pub(super) use blobs::is_sha256;
 pub use blobs::sha256_of;
+pub(super) use blobs::{is_sha256, sha256_of_parts};
 pub(super) use drafts::Draft;
 pub(super) use leases::GRACE;
 pub use leases::{Kept, Leases};

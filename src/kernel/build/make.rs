@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::workarounds::Workarounds;
 use crate::child::{self, Patient};
 use crate::kernel::quoted::Quoted;
 use crate::shim::Shim;
@@ -29,6 +30,9 @@ const LAST_WAIT: Duration = Duration::from_secs(60);
 /// Bytes that make may print in one run: a whole build prints less than 1 MiB.
 const MAX_LOG: u64 = 256 << 20;
 
+/// The most objects that one run lists; a distribution's kernel has some 20,000.
+const MAX_COMPILED: usize = 100_000;
+
 /// Constants of every kernel, so the same recipe gives the same bytes (Documentation/kbuild/kbuild.rst).
 const CONSTANT: [(&str, &str); 4] = [
     ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
@@ -38,7 +42,7 @@ const CONSTANT: [(&str, &str); 4] = [
 ];
 
 /// The result of make.
-pub(super) struct MakeRun {
+pub(in crate::kernel) struct MakeRun {
     pub status: ExitStatus,
     /// Lines that it printed.
     pub lines: u64,
@@ -46,6 +50,12 @@ pub(super) struct MakeRun {
     pub tail: Vec<String>,
     /// Whether a line says that the disk is full.
     pub disk_full: bool,
+    /// The first line that is an error. Others follow it from make's other jobs, so it may not be among the last lines.
+    pub first_error: Option<String>,
+    /// The objects that it compiled, as it names them.
+    pub compiled: Vec<String>,
+    /// Arguments that would help if it failed.
+    pub suggested: Workarounds,
 }
 
 /// Make and its children. Killed on an error, so that no compiler is left running.
@@ -66,7 +76,12 @@ impl Drop for MakeFamily {
 ///
 /// # Errors
 /// If make cannot be started, or the log cannot be written.
-pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnMut(u64)) -> io::Result<MakeRun> {
+pub(in crate::kernel) fn run(
+    args: &[OsString],
+    log: &Path,
+    shim: &Shim,
+    mut line: impl FnMut(u64),
+) -> io::Result<MakeRun> {
     // Unbuffered, so the log always has the last line.
     let mut log = File::options().create(true).append(true).open(log)?;
     let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -80,7 +95,15 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
     let mut family = MakeFamily(command.spawn()?);
     // The command holds the pipe's other end, which must close for the output to end.
     drop(command);
-    let mut ran = MakeRun { status: ExitStatus::default(), lines: 0, tail: Vec::new(), disk_full: false };
+    let mut ran = MakeRun {
+        status: ExitStatus::default(),
+        lines: 0,
+        tail: Vec::new(),
+        disk_full: false,
+        first_error: None,
+        compiled: Vec::new(),
+        suggested: Workarounds::default(),
+    };
     let mut tail = VecDeque::new();
     let mut output = BufReader::new(Patient::new(output, SILENCE, None));
     let (mut bytes, mut room) = (Vec::new(), MAX_LOG);
@@ -107,7 +130,16 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
         if tail.len() == TAIL {
             tail.pop_front();
         }
-        tail.push_back(Quoted::of(text).to_string());
+        let shown = Quoted::of(text).to_string();
+        let said = String::from_utf8_lossy(text);
+        ran.suggested.notice(&said);
+        if ran.first_error.is_none() && is_error(&said) {
+            ran.first_error = Some(shown.clone());
+        }
+        if ran.compiled.len() < MAX_COMPILED {
+            ran.compiled.extend(compiled(&said));
+        }
+        tail.push_back(shown);
         ran.lines += 1;
         line(ran.lines);
     }
@@ -117,12 +149,24 @@ pub(super) fn run(args: &[OsString], log: &Path, shim: &Shim, mut line: impl FnM
     Ok(ran)
 }
 
+/// Whether the compiler, the assembler or the linker reports an error in this line.
+fn is_error(line: &str) -> bool {
+    ["error: ", "Error: ", "undefined reference to", "multiple definition of"].iter().any(|word| line.contains(word))
+}
+
+/// The object that kbuild says it compiles: `  CC      net/ipv4/tcp.o`, `  AS [M]  …`.
+fn compiled(line: &str) -> Option<String> {
+    let (how, object) = line.strip_prefix("  ")?.split_once(' ')?;
+    let object = object.trim_start().trim_start_matches("[M]").trim();
+    (matches!(how, "CC" | "AS") && object.ends_with(".o")).then(|| object.to_owned())
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
 /// The processor time of this process's finished children; `None` if /proc does not say.
-pub(super) fn children_cpu() -> Option<Duration> {
+pub(in crate::kernel) fn children_cpu() -> Option<Duration> {
     let ticks = parse_children(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
     Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64))
 }
@@ -146,6 +190,23 @@ mod tests {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194304 1 2 3 4 10 20 300 40 20 0 1 0 99 1 1";
         assert_eq!(parse_children(stat), Some(340));
         assert!(children_cpu().is_some());
+    }
+
+    #[test]
+    fn compiled_objects_and_errors_are_recognised() {
+        for (line, object) in [
+            ("  CC      net/ipv4/tcp.o", Some("net/ipv4/tcp.o")),
+            ("  CC [M]  net/a.o", Some("net/a.o")),
+            ("  AS      arch/x86/entry/entry_64.o", Some("arch/x86/entry/entry_64.o")),
+            ("  LD      vmlinux.o", None),
+            ("  CC      ", None),
+            ("  HOSTCC  scripts/a.o", None),
+            ("net/a.c: error: CC x.o", None),
+        ] {
+            assert_eq!(compiled(line).as_deref(), object, "{line}");
+        }
+        assert!(is_error("net/a.c:1:2: error: expected ';'") && is_error("ld: a.o: undefined reference to `x'"));
+        assert!(!is_error("make[1]: *** [a.o] Error 1") && !is_error("  CC      net/error.o"));
     }
 
     proptest! {

@@ -1,13 +1,16 @@
-//! Errors of building control kernels.
+//! Errors of building kernels.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use crate::kernel::config::NotAConfig;
 use crate::kernel::error::ObtainError;
-use crate::kernel::error_class::Blame;
+use crate::kernel::error_class::{Blame, ClassedError, ErrorClass};
+use crate::kernel::file_error::FileError;
 use crate::lack;
+use crate::repository::RepositoryError;
 
 /// A step of a build, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl fmt::Display for BuildStep {
     }
 }
 
-/// Why a control kernel could not be built. Kernels that were built earlier stay valid, and so does the cache.
+/// Why a kernel could not be built. Kernels that were built earlier stay valid, and so does the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// Programs or headers that every kernel build needs are missing.
@@ -112,31 +115,83 @@ pub enum BuildError {
         /// The part that doesn't fit.
         why: String,
     },
+    /// A user's patch does not fit the source.
+    #[error("{} {} {file}: {why}", patch.display(), if *.reverse { "cannot be taken out of" } else { "doesn't apply to" })]
+    Misfit {
+        /// The patch.
+        patch: PathBuf,
+        /// Whether it is to be taken out.
+        reverse: bool,
+        /// The file to patch.
+        file: String,
+        /// The hunk that doesn't fit.
+        why: String,
+    },
+    /// The configuration is another kind of file.
+    #[error("cannot use the configuration {}: {source}", path.display())]
+    NotAConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: NotAConfig,
+    },
+    /// The configuration is not one of x86-64.
+    #[error(
+        "cannot use the configuration {}: expected one of x86-64 with `CONFIG_X86_64=y`, found {found}; lines to add to \
+         the small configuration are a `fragment`",
+        path.display()
+    )]
+    OtherArch {
+        /// The file.
+        path: PathBuf,
+        /// Its architecture.
+        found: String,
+    },
+    /// A part of the build differs from the locked one.
+    #[error(
+        "cannot build from {what}: its sha256 is {found}, and kernels.lock has {wanted}; put the old one back, or accept \
+         this one with `backproof kernels update`"
+    )]
+    OtherThanLocked {
+        /// The part.
+        what: String,
+        /// Its sha256 now.
+        found: String,
+        /// The lock's.
+        wanted: String,
+    },
+    /// The repository, or a revision of it, cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A file that the build names.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Kconfig dropped requested lines.
-    #[error("{control} ({line}): {} failed: Kconfig dropped {}; see {}", BuildStep::Configure, list(.lost), log.display())]
+    #[error("{subject}: {} failed: Kconfig dropped {}; see {}", BuildStep::Configure, list(.lost), log.display())]
     Config {
-        /// The control.
-        control: String,
-        /// The line.
-        line: String,
+        /// The kernel.
+        subject: String,
         /// The dropped lines.
         lost: Vec<String>,
         /// make's output.
         log: PathBuf,
     },
     /// make failed.
-    #[error("{control} ({line}): {step} failed: make ended with {status}; the log is {}\n{}", log.display(), indented(.tail))]
+    #[error(
+        "{subject}: {step} failed: make ended with {status}{}; the log is {}\n{}",
+        first(.first_error), log.display(), indented(.tail)
+    )]
     Make {
         /// The step that failed.
         step: BuildStep,
-        /// The control.
-        control: String,
-        /// The line.
-        line: String,
+        /// The kernel.
+        subject: String,
         /// make's exit status.
         status: ExitStatus,
         /// make's output.
         log: PathBuf,
+        /// The first line that is an error.
+        first_error: Option<String>,
         /// The log's last lines.
         tail: Vec<String>,
     },
@@ -188,23 +243,15 @@ pub enum BuildError {
 impl BuildError {
     /// The party that can fix it.
     pub fn blame(&self) -> Blame {
-        match self {
-            Self::NotASource { .. }
-            | Self::OtherLine { .. }
-            | Self::NotOfLine { .. }
-            | Self::BuiltIn { .. }
-            | Self::Changed { .. } => Blame::User,
-            Self::Cache { source, .. } => source.blame(),
-            _ => Blame::Host,
-        }
+        self.class().blame()
     }
 
     /// Whether other controls can still be built.
-    pub(super) fn is_this_control_s(&self) -> bool {
+    pub(in crate::kernel) fn is_this_control_s(&self) -> bool {
         matches!(self, Self::Patch { .. } | Self::Config { .. } | Self::Make { .. } | Self::OtherImage { .. })
     }
 
-    pub(super) fn io(step: BuildStep, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(in crate::kernel) fn io(step: BuildStep, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { step, path, needs_mib: None },
@@ -212,13 +259,37 @@ impl BuildError {
         }
     }
 
-    pub(super) fn cache<E: Into<ObtainError>>(step: BuildStep) -> impl FnOnce(E) -> Self {
+    pub(in crate::kernel) fn cache<E: Into<ObtainError>>(step: BuildStep) -> impl FnOnce(E) -> Self {
         move |source| Self::Cache { step, source: source.into() }
+    }
+}
+
+impl ClassedError for BuildError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotASource { .. }
+            | Self::OtherLine { .. }
+            | Self::NotOfLine { .. }
+            | Self::BuiltIn { .. }
+            | Self::Changed { .. }
+            | Self::Misfit { .. }
+            | Self::NotAConfig { .. }
+            | Self::OtherArch { .. }
+            | Self::OtherThanLocked { .. } => ErrorClass::Usage,
+            Self::Repository(error) if error.is_usage() => ErrorClass::Usage,
+            Self::Cache { source, .. } => source.class(),
+            Self::File(error) => error.class(),
+            _ => ErrorClass::Host,
+        }
     }
 }
 
 fn list(things: &[impl AsRef<str>]) -> String {
     things.iter().map(|t| format!("`{}`", t.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+fn first(error: &Option<String>) -> String {
+    error.as_ref().map(|line| format!(": {line}")).unwrap_or_default()
 }
 
 fn indented(lines: &[String]) -> String {

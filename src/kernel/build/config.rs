@@ -1,11 +1,34 @@
-//! Checks that Kconfig kept every line of a control's configuration.
+//! The configuration of a kernel to build, and the lines of it that Kconfig drops.
 
 use std::collections::HashSet;
 
 use crate::recipe::setting;
 
+/// How Kconfig completes a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) enum Goal {
+    /// Everything that isn't named is off.
+    AllNo,
+    /// Everything that isn't named has its default.
+    Old,
+}
+
+/// A configuration to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kernel) struct ConfigOrder {
+    /// Its lines.
+    pub text: String,
+    pub goal: Goal,
+    /// Lines that the build requires.
+    pub required: String,
+    /// Lines that the source may lack.
+    pub wished: String,
+    /// What else its result depends on.
+    pub depends: Option<String>,
+}
+
 /// Lines of `wanted` that `config` lacks: Kconfig silently drops lines that a dependency forbids.
-pub(super) fn lost(wanted: &str, config: &str) -> Vec<String> {
+pub(in crate::kernel) fn lost(wanted: &str, config: &str) -> Vec<String> {
     let set: HashSet<&str> = config.lines().filter(|line| line.starts_with("CONFIG_")).collect();
     let on: HashSet<&str> = set.iter().filter_map(|line| Some(setting(line)?.0)).collect();
     let stands = |line: &&str| match setting(line) {
