@@ -118,7 +118,7 @@ fn patch_and_its_reverse_compile_only_their_file() {
     assert!(work == compiled(&["b"]) && image.contains("patched b"), "{work:?}");
     assert_eq!(lab.built(&lab.tree()), (stock.clone(), None), "it is kept");
     assert_eq!(fs::read_to_string(lab.source.path().join("net/b.c")).expect("a file"), "whole b\n", "the user's tree");
-    assert!(lab.has_told("compiled 1 objects in"), "{:?}", lab.told);
+    assert!(lab.has_told("compiled 1 object in"), "{:?}", lab.told);
 
     // The patch goes into the tree. Taken out there, it is the same kernel as before.
     lab.source.write("net/b.c", "patched b\n");
@@ -241,6 +241,13 @@ fn configurations_are_compared_with_what_kconfig_made() {
     assert!(image.contains("CONFIG_VETH=y") && image.contains("CONFIG_OTHER=y"), "{image}");
     assert_eq!(work, compiled(&["a", "b"]));
     assert!(lab.has_told("modules are not built; changed in the configuration: CONFIG_VETH=y"), "{:?}", lab.told);
+}
+
+#[test]
+fn options_that_a_bug_needs_are_built_in() {
+    let lab = BuildLab::new();
+    let (image, _) = lab.built(&BuildSource { needs: vec!["CONFIG_ODD".to_owned()], ..lab.tree() });
+    assert!(image.contains("CONFIG_ODD=y"), "{image}");
 }
 
 #[test]

@@ -174,7 +174,8 @@ impl fmt::Display for Progress {
                 write!(f, "compiling: {what} ({} %)", (done * 100 / (*lines).max(1)).min(99))
             }
             Self::Built { what, objects, seconds } => {
-                write!(f, "compiled {objects} objects in {seconds:.0} s: {what}")
+                let unit = if *objects == 1 { "object" } else { "objects" };
+                write!(f, "compiled {objects} {unit} in {seconds:.0} s: {what}")
             }
             Self::Remark { what, text } => write!(f, "{what}: {text}"),
             Self::Stale(stale) => write!(f, "using {stale}"),

@@ -107,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::kernel::{ConfigOrigin, PackageKind, Provenance};
+    use crate::matrix::{BuildOrigin, BuildSource};
 
     fn files_below(folder: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -167,6 +168,7 @@ mod tests {
             (image, &bare(), (true, false, false)),
             (Source::Tree(folder.path().into()), &bare(), (false, false, true)),
             (Source::Tree(folder.path().join("build.tar")), &bare(), (false, true, false)),
+            (Source::Build(BuildSource::plain(BuildOrigin::Tree(folder.path().into()))), &bare(), (false, true, false)),
             (Source::Control { control: "stock".parse().unwrap(), line: "6.1".into() }, &bare(), (false, true, false)),
         ] {
             assert_eq!(own(&source, kernel), expected, "{source}");

@@ -35,6 +35,9 @@ pub struct BuildSource {
     /// Patches that the source has, to take out before: the last one first.
     #[serde(serialize_with = "json::paths", skip_serializing_if = "Vec::is_empty")]
     pub revert: Vec<PathBuf>,
+    /// Options that the reproducers of its bugs require, as `CONFIG_TUN`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
 }
 
 /// The source that a build starts from.
@@ -95,7 +98,7 @@ impl fmt::Display for BuildSource {
 impl BuildSource {
     /// This source with the small configuration, unpatched.
     pub fn plain(origin: BuildOrigin) -> Self {
-        Self { origin, config: None, fragment: Vec::new(), patches: Vec::new(), revert: Vec::new() }
+        Self { origin, config: None, fragment: Vec::new(), patches: Vec::new(), revert: Vec::new(), needs: Vec::new() }
     }
 
     /// Everything that must exist.
@@ -137,6 +140,7 @@ impl Checker<'_, '_> {
             fragment: fragment?,
             patches: patches?,
             revert: revert?,
+            needs: Vec::new(),
         }))
     }
 

@@ -52,6 +52,8 @@ impl Checker<'_, '_> {
             Some(node) => self.bug_list(node),
             None => matrix_bugs.map(<[BugId]>::to_vec),
         };
+        let named = bugs.iter().flatten().filter_map(|bug| self.bugs.get(bug));
+        let source = source.map(|source| source.with_needs(named));
         let own = fields.get("expect").map(|node| self.expectations(node)).unwrap_or_default();
         let expect = bugs.as_ref().map(|bugs| self.resolve(bugs, matrix_expect, &own));
         let expect = control.map_or(expect.clone(), |control| {

@@ -236,6 +236,18 @@ fn matrix_without_bugs_looks_for_all_known_ones() {
 }
 
 #[test]
+fn build_has_the_options_that_its_bugs_need() {
+    let needs = |bugs: &str| {
+        let matrix = good(&format!("kernels: [{{ name: a, build: linux, bugs: [{bugs}] }}]"), "m.yaml");
+        let Source::Build(build) = &matrix.kernels[0].source else { panic!("a build") };
+        build.needs.clone()
+    };
+    let all = needs("tcp-fragment-stall, syn-cookie-data-loss");
+    let some = needs("tcp-fragment-stall");
+    assert!(all.len() > some.len() && some.iter().all(|option| all.contains(option)), "{all:?} {some:?}");
+}
+
+#[test]
 fn byte_order_mark_and_windows_line_ends_are_read() {
     let matrix = good("\u{feff}kernels:\r\n  - name: a\r\n    tree: linux\r\n", "m.yaml");
     assert_eq!(matrix.kernels[0].source, Source::Tree("./linux".into()));

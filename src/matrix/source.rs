@@ -10,7 +10,7 @@ use super::check::Checker;
 use super::read::Fields;
 use super::text::one_of;
 use super::tree::{Value, YamlNode};
-use super::{BadMainlineVersion, MainlineArchive, MainlineVersion, fields, remote};
+use super::{BadMainlineVersion, Bug, MainlineArchive, MainlineVersion, fields, remote};
 use crate::json;
 use crate::recipe::Recipes;
 use crate::words::KernelName;
@@ -115,6 +115,15 @@ impl Source {
             | Self::Build(_)
             | Self::Mainline { .. } => None,
         }
+    }
+
+    /// The same source, with what the reproducers of these bugs require: only a build can add it.
+    pub(super) fn with_needs<'b>(self, bugs: impl Iterator<Item = &'b Bug>) -> Self {
+        let Self::Build(build) = self else { return self };
+        let mut needs: Vec<String> = bugs.flat_map(Bug::needed_options).cloned().collect();
+        needs.sort();
+        needs.dedup();
+        Self::Build(BuildSource { needs, ..build })
     }
 
     /// The line that the lock compares. Paths are relative to the matrix's folder.

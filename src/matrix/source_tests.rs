@@ -5,6 +5,7 @@ use serde_json::json;
 use url::Url;
 
 use super::*;
+use crate::matrix::BuildOrigin;
 
 #[test]
 fn source_is_shown_in_one_line_and_written_under_one_key() {
@@ -58,6 +59,31 @@ fn source_is_shown_in_one_line_and_written_under_one_key() {
         ),
         (image, "image b/bzImage", json!({"image": {"file": "b/bzImage", "modules": null, "config": "b/.config"}})),
         (Source::Tree("linux".into()), "tree linux", json!({"tree": "linux"})),
+        (
+            Source::Build(BuildSource::plain(BuildOrigin::Tree("linux".into()))),
+            "build linux",
+            json!({"build": {"tree": "linux"}}),
+        ),
+        (
+            Source::Build(BuildSource {
+                origin: BuildOrigin::Repo { repo: "linux.git".into(), revision: "v6.1".to_owned() },
+                config: Some("config".into()),
+                fragment: vec!["f".into()],
+                patches: vec!["a.patch".into(), "b.patch".into()],
+                revert: vec!["c.patch".into()],
+                needs: vec!["CONFIG_ODD".to_owned()],
+            }),
+            "build linux.git v6.1 (config config) (fragment f) (revert c.patch) (patch a.patch) (patch b.patch)",
+            json!({"build": {
+                "repo": "linux.git",
+                "revision": "v6.1",
+                "config": "config",
+                "fragment": ["f"],
+                "patches": ["a.patch", "b.patch"],
+                "revert": ["c.patch"],
+                "needs": ["CONFIG_ODD"],
+            }}),
+        ),
     ] {
         assert_eq!(source.to_string(), shown);
         assert_eq!(serde_json::to_value(&source).ok(), Some(written));

@@ -132,7 +132,7 @@ fn failed_look(bugs: &[BugId], has_commit: bool, died: &str) -> KernelLook {
 
 /// The warning that git has no evidence about a kernel although the matrix names its commit.
 fn git_is_silent(why: &GitError) -> String {
-    format!("no evidence from git about this kernel: {why}; correct the entry's `git:` in the matrix")
+    format!("no evidence from git about this kernel: {why}; correct the entry's `git:` or `build:` in the matrix")
 }
 
 /// The warning that the image was not built from this revision, if their versions are of different lines.

@@ -158,7 +158,9 @@ fn is_error(line: &str) -> bool {
 fn compiled(line: &str) -> Option<String> {
     let (how, object) = line.strip_prefix("  ")?.split_once(' ')?;
     let object = object.trim_start().trim_start_matches("[M]").trim();
-    (matches!(how, "CC" | "AS") && object.ends_with(".o")).then(|| object.to_owned())
+    // Each link makes the symbol table and the decompressor again.
+    let is_of_link = object.starts_with('.') || object.starts_with("arch/x86/boot/");
+    (matches!(how, "CC" | "AS") && object.ends_with(".o") && !is_of_link).then(|| object.to_owned())
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -199,6 +201,8 @@ mod tests {
             ("  CC [M]  net/a.o", Some("net/a.o")),
             ("  AS      arch/x86/entry/entry_64.o", Some("arch/x86/entry/entry_64.o")),
             ("  LD      vmlinux.o", None),
+            ("  AS      .tmp_vmlinux.kallsyms1.o", None),
+            ("  CC      arch/x86/boot/compressed/misc.o", None),
             ("  CC      ", None),
             ("  HOSTCC  scripts/a.o", None),
             ("net/a.c: error: CC x.o", None),

@@ -8,6 +8,7 @@ use super::job::MAX_CONFIG;
 use crate::kernel::config::{KernelConfig, Setting};
 use crate::kernel::file_error::{self, FileError};
 use crate::kernel::store::sha256_of_parts;
+use crate::matrix::BuildSource;
 use crate::recipe::{Recipes, join, setting};
 use crate::regular;
 
@@ -30,10 +31,12 @@ pub(super) struct BuildConfigOrder {
 }
 
 /// Joins the configuration, with fragments on top.
-pub(super) fn order(base: Option<&Path>, fragments: &[PathBuf]) -> Result<BuildConfigOrder, BuildError> {
+pub(super) fn order(build: &BuildSource) -> Result<BuildConfigOrder, BuildError> {
     let mut files = Vec::new();
     let small = Recipes::built_in().small_config();
-    let user = match base {
+    let needs: Vec<String> = build.needs.iter().map(|option| format!("{option}=y")).collect();
+    let small = join(small.lines().chain(needs.iter().map(String::as_str)));
+    let user = match &build.config {
         Some(path) => Some((path, read(path, &mut files)?)),
         None => None,
     };
@@ -41,7 +44,7 @@ pub(super) fn order(base: Option<&Path>, fragments: &[PathBuf]) -> Result<BuildC
         require_x86(path, config)?;
     }
     let mut own = String::new();
-    for fragment in fragments {
+    for fragment in &build.fragment {
         let (text, _) = read(fragment, &mut files)?;
         own.push_str(&text);
         own.push('\n');
@@ -55,7 +58,7 @@ pub(super) fn order(base: Option<&Path>, fragments: &[PathBuf]) -> Result<BuildC
             (order, "small".to_owned(), Vec::new())
         }
         Some((path, (text, config))) => {
-            let adapted = adapted(&config, &small);
+            let adapted = adapted(&config, &small, &build.needs);
             let added = adapted.join("\n");
             let text = format!("{}\n{added}\n{required}", text.trim_end());
             let wished = without(&added, &required);
@@ -91,8 +94,10 @@ fn require_x86(path: &Path, config: &KernelConfig) -> Result<(), BuildError> {
 
 /// The lines to add to a distribution's configuration: what the guest needs is built in, because modules are not built;
 /// and certificates are left out.
-fn adapted(config: &KernelConfig, small: &str) -> Vec<String> {
-    let needed = small.lines().filter_map(setting).filter(|(symbol, value)| *value == "y" && config.is_module(symbol));
+fn adapted(config: &KernelConfig, small: &str, needs: &[String]) -> Vec<String> {
+    let is_needed = |symbol: &str| needs.iter().any(|option| option.strip_prefix("CONFIG_") == Some(symbol));
+    let lacks = |symbol: &str| config.is_module(symbol) || is_needed(symbol) && !config.is_builtin(symbol);
+    let needed = small.lines().filter_map(setting).filter(|(symbol, value)| *value == "y" && lacks(symbol));
     let needed = needed.map(|(symbol, value)| format!("CONFIG_{symbol}={value}"));
     let has = |symbol: &&str| matches!(config.get(symbol), Some(Setting::Value(text)) if !text.is_empty());
     let certificates = CERTIFICATES.into_iter().filter(has).map(|symbol| format!("CONFIG_{symbol}=\"\""));
@@ -112,6 +117,11 @@ mod tests {
 
     use super::*;
     use crate::kernel::error_class::Blame;
+    use crate::matrix::BuildOrigin;
+
+    fn of(config: Option<PathBuf>, fragment: Vec<PathBuf>) -> BuildSource {
+        BuildSource { config, fragment, ..BuildSource::plain(BuildOrigin::Tree("linux".into())) }
+    }
 
     fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
         let path = folder.path().join(name);
@@ -123,7 +133,7 @@ mod tests {
     fn fragment_overrides_the_small_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let fragment = file(&folder, "f", "# words\nCONFIG_SMP=y\nCONFIG_FOO=y\n");
-        let made = order(None, &[fragment]).unwrap();
+        let made = order(&of(None, vec![fragment])).unwrap();
         let ConfigOrder { text, required, wished, goal, .. } = made.order;
         assert!(text.contains("CONFIG_SMP=y\n") && !text.contains("# CONFIG_SMP is not set"), "{text}");
         assert_eq!((required.as_str(), goal), ("CONFIG_SMP=y\nCONFIG_FOO=y\n", Goal::AllNo));
@@ -137,9 +147,11 @@ mod tests {
         let text = "CONFIG_X86_64=y\nCONFIG_TUN=m\nCONFIG_VETH=y\nCONFIG_SYSTEM_TRUSTED_KEYS=\"debian/x.pem\"\nCONFIG_E1000=m\n";
         let base = file(&folder, "config", text);
         let fragment = file(&folder, "f", "CONFIG_E1000=y\n");
-        let made = order(Some(&base), &[fragment]).unwrap();
-        assert_eq!(made.adapted, ["CONFIG_TUN=y", "CONFIG_SYSTEM_TRUSTED_KEYS=\"\""]);
-        let added = "CONFIG_TUN=y\nCONFIG_SYSTEM_TRUSTED_KEYS=\"\"\nCONFIG_E1000=y\n";
+        let needs = ["CONFIG_VETH", "CONFIG_ODD"].map(str::to_owned).to_vec();
+        let made = order(&BuildSource { needs, ..of(Some(base), vec![fragment]) }).unwrap();
+        let adapted = ["CONFIG_TUN=y", "CONFIG_ODD=y", "CONFIG_SYSTEM_TRUSTED_KEYS=\"\""];
+        assert_eq!(made.adapted, adapted);
+        let added = "CONFIG_TUN=y\nCONFIG_ODD=y\nCONFIG_SYSTEM_TRUSTED_KEYS=\"\"\nCONFIG_E1000=y\n";
         assert_eq!((made.order.text, made.order.goal), (format!("{text}{added}"), Goal::Old));
         assert_ne!(made.family, "small");
     }
@@ -152,12 +164,12 @@ mod tests {
             ("none", "CONFIG_NET=y\n", "found no architecture"),
             ("words", "hello\n", "expected lines like"),
         ] {
-            let error = order(Some(&file(&folder, name, text)), &[]).map(|_| ()).unwrap_err();
+            let error = order(&of(Some(file(&folder, name, text)), Vec::new())).map(|_| ()).unwrap_err();
             assert!(error.to_string().contains(said) && error.blame() == Blame::User, "{error}");
         }
-        let error = order(Some(&folder.path().join("missing")), &[]).map(|_| ()).unwrap_err();
+        let error = order(&of(Some(folder.path().join("missing")), Vec::new())).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("does not exist") && error.blame() == Blame::User, "{error}");
-        let error = order(None, &[file(&folder, "fragment", "TUN\n")]).map(|_| ()).unwrap_err();
+        let error = order(&of(None, vec![file(&folder, "fragment", "TUN\n")])).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("cannot use the configuration"), "{error}");
     }
 }

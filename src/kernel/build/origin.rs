@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::BuildError;
 use super::folder::{SeenFiles, SourceFolder};
 use super::listing::{FileId, Listing};
 use super::makefile::{NO_VERSION, version};
 use super::revision::Revision;
 use super::source_copy::SourceCopy;
-use crate::kernel::store::{self, Store};
+use crate::kernel::store::Store;
 use crate::matrix::BuildOrigin;
 
 /// An origin that was opened.
@@ -36,7 +34,7 @@ impl OpenOrigin {
             BuildOrigin::Repo { repo, revision } => {
                 let revision = Revision::open(repo, locked.unwrap_or(revision), false)?;
                 let listing = revision.listing()?;
-                let copy = SourceCopy::named(&key(revision.common()));
+                let copy = SourceCopy::of(revision.common());
                 let commit = Some((revision.commit(), 0));
                 Self { files: OriginFiles::Revision(revision), copy, listing, commit }
             }
@@ -48,7 +46,7 @@ impl OpenOrigin {
     fn of_folder(path: &Path, store: &Store) -> Result<Self, BuildError> {
         let not = |why: String| BuildError::NotASource { path: path.to_owned(), why };
         let path = path.canonicalize().map_err(|error| not(error.to_string()))?;
-        let copy = SourceCopy::named(&key(&path));
+        let copy = SourceCopy::of(&path);
         let before: SeenFiles = store.own_record(&copy.seen()).unwrap_or_default();
         let (folder, now) = SourceFolder::look(&path, &before)?;
         if now != before {
@@ -94,12 +92,6 @@ impl OpenOrigin {
             OriginFiles::Revision(_) => (self.listing.files.len() as u64 * 20) >> 10,
         }
     }
-}
-
-/// The name of an origin's folder in the cache.
-fn key(path: &Path) -> String {
-    let sum = store::hex(Sha256::new_with_prefix(path.as_os_str().as_encoded_bytes()));
-    sum.get(..16).unwrap_or_default().to_owned()
 }
 
 /// The commit that a working tree is at, and how many of the commit's files differ in it. None without git.

@@ -24,6 +24,9 @@ use crate::regular;
 /// The largest patch, in bytes; the one of 6.1's last stable release over 6.1 has some 90 MiB.
 const MAX_PATCH: u64 = 256 << 20;
 
+/// The content of each file that patches changed; none if they removed it.
+type PatchedFiles = BTreeMap<String, Option<Vec<u8>>>;
+
 /// The name of the source in the lock.
 const SOURCE: &str = "source";
 
@@ -34,7 +37,7 @@ pub(super) struct PreparedBuild {
     pub path: PathBuf,
     /// The files with all patches.
     listing: Listing,
-    patched: BTreeMap<String, (FileId, Option<Vec<u8>>)>,
+    patched: PatchedFiles,
     pub config: BuildConfigOrder,
     /// The key of its record.
     pub key: String,
@@ -77,7 +80,7 @@ impl PreparedBuild {
             files.push(file_of(path, &patch));
             patches.push(files.last().map(|file| file.sha256.clone()).unwrap_or_default());
         }
-        let mut config = order::order(wanted.config.as_deref(), &wanted.fragment)?;
+        let mut config = order::order(wanted)?;
         files.extend(config.files.iter().map(|(path, text)| file_of(path, text)));
         compare(&files, with.locked)?;
 
@@ -157,8 +160,7 @@ impl PreparedBuild {
             }
             _ => SnapshotBase::Folder(self.path.clone()),
         };
-        let patched = self.patched.iter().map(|(path, (_, text))| (path.clone(), text.clone()));
-        SourceSnapshot { base, patched: patched.collect() }
+        SourceSnapshot { base, patched: self.patched.clone() }
     }
 }
 
@@ -173,7 +175,7 @@ impl SourceToCopy for PreparedBuild {
 
     fn read(&self, path: &str, id: &FileId) -> Result<Vec<u8>, BuildError> {
         match self.patched.get(path) {
-            Some((_, Some(text))) => Ok(text.clone()),
+            Some(Some(text)) => Ok(text.clone()),
             _ => self.origin.read(path, id),
         }
     }
@@ -196,7 +198,7 @@ fn stock(origin: &OpenOrigin, path: &str, failed: &mut Option<BuildError>) -> Re
 }
 
 /// The listing with the patched files, and these.
-fn with_patches(stock: &Listing, patched: &Patched) -> (Listing, BTreeMap<String, (FileId, Option<Vec<u8>>)>) {
+fn with_patches(stock: &Listing, patched: &Patched) -> (Listing, PatchedFiles) {
     let mut listing = stock.clone();
     let mut texts = BTreeMap::new();
     for (path, text, executable) in patched.files() {
@@ -215,7 +217,7 @@ fn with_patches(stock: &Listing, patched: &Patched) -> (Listing, BTreeMap<String
             Some(_) => listing.files.insert(path.to_owned(), id),
             None => listing.files.remove(path),
         };
-        texts.insert(path.to_owned(), (id, text.map(<[u8]>::to_vec)));
+        texts.insert(path.to_owned(), text.map(<[u8]>::to_vec));
     }
     (listing, texts)
 }

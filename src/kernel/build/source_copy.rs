@@ -1,7 +1,8 @@
 //! The copy of a source in the cache, shared by all builds of one origin.
 //!
 //! ```text
-//! builds/<origin>/src          the source of the last build, with its patches
+//! builds/<origin>/origin.json  the path of the origin, for people
+//!                /src          the source of the last build, with its patches
 //!                /source.json  its files by content; absent while they are being written
 //!                /seen.json    the user's files at the last look
 //!                /obj/<config> the objects of one family of configurations
@@ -18,17 +19,28 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::error::{BuildError, BuildStep};
 use super::folder::{SeenFiles, content, mode};
 use super::listing::{BlobId, FileId, FileMode, Listing};
 use super::objects::ObjectTree;
-use crate::kernel::store::Store;
+use crate::json;
+use crate::kernel::store::{Store, sha256_of_parts};
 
 /// The copy of one origin.
 pub(super) struct SourceCopy {
     /// Its folder, below the cache's.
     below: String,
     name: String,
+    origin: PathBuf,
+}
+
+/// The record of an origin.
+#[derive(Serialize)]
+struct OriginRecord<'a> {
+    #[serde(serialize_with = "json::path")]
+    origin: &'a Path,
 }
 
 /// A source to copy.
@@ -51,8 +63,23 @@ pub(super) struct CopyUpdate {
 }
 
 impl SourceCopy {
-    pub(super) fn named(name: &str) -> Self {
-        Self { below: format!("builds/{name}"), name: name.to_owned() }
+    /// Of this folder, or of the repository with its objects in this folder.
+    pub(super) fn of(origin: &Path) -> Self {
+        let sum = sha256_of_parts(&[&origin.to_string_lossy()]);
+        let name = sum.get(..16).unwrap_or_default().to_owned();
+        Self { below: format!("builds/{name}"), name, origin: origin.to_owned() }
+    }
+
+    /// Makes its folder.
+    fn make(&self, store: &Store) -> Result<(), BuildError> {
+        let folder = store.path(&self.below);
+        make_folder(&folder)?;
+        if folder.join("origin.json").exists() {
+            return Ok(());
+        }
+        let record = OriginRecord { origin: &self.origin };
+        let written = store.write_record(&format!("{}/origin.json", self.below), &record);
+        written.map_err(BuildError::cache(BuildStep::Fetch))
     }
 
     /// The store's lock of all that is in its folder.
@@ -86,7 +113,7 @@ impl SourceCopy {
 
     /// Keeps what is known of the user's files.
     pub(super) fn remember(&self, seen: &SeenFiles, store: &Store) -> Result<(), BuildError> {
-        make_folder(&store.path(&self.below))?;
+        self.make(store)?;
         store.write_record(&self.seen(), seen).map_err(BuildError::cache(BuildStep::Fetch))
     }
 
@@ -106,6 +133,7 @@ impl SourceCopy {
     pub(super) fn update(&self, source: &impl SourceToCopy, store: &Store) -> Result<CopyUpdate, BuildError> {
         let wanted = source.listing();
         let src = self.src(store);
+        self.make(store)?;
         make_folder(&src)?;
         let present = self.present(store)?;
         let mut update = CopyUpdate::default();

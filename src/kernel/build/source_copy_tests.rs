@@ -51,7 +51,7 @@ impl CopyWorld {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Some(dir.path().join("cache"))).unwrap();
-        Self { _dir: dir, store, copy: SourceCopy::named("x") }
+        Self { _dir: dir, store, copy: SourceCopy::of(Path::new("x")) }
     }
 
     fn update(&self, source: &FakeSource) -> CopyUpdate {
@@ -129,7 +129,7 @@ fn killed_update_is_finished_by_content() {
     let world = CopyWorld::new();
     let source = FakeSource::of(&[("net/a.c", Plain, "a"), ("net/b.c", Plain, "b"), ("link", Link, "net/a.c")]);
     world.update(&source);
-    fs::remove_file(world.store.path("builds/x/source.json")).unwrap();
+    fs::remove_file(world.store.path(&world.copy.listing())).unwrap();
     fs::write(world.path("net/b.c"), "ha").unwrap();
     fs::write(world.path("net/stray.c"), "stray").unwrap();
     world.age("net/a.c");
@@ -137,7 +137,7 @@ fn killed_update_is_finished_by_content() {
     assert!(world.is_aged("net/a.c") && !world.path("net/stray.c").exists());
     assert_eq!(world.text("net/b.c").as_deref(), Some("b"));
     // A record that somebody changed counts as absent.
-    fs::write(world.store.path("builds/x/source.json"), "{}").unwrap();
+    fs::write(world.store.path(&world.copy.listing()), "{}").unwrap();
     assert_eq!(world.update(&source), CopyUpdate::default());
 }
 

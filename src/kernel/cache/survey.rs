@@ -223,8 +223,9 @@ fn build_trees(root: &Path, items: &mut Vec<CacheItem>) -> io::Result<()> {
     }
     for (path, found) in entries(&root.join("builds"))?.into_iter().filter(|(_, found)| found.is_dir()) {
         let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|name| *name != "kept") else { continue };
-        // The name is made of the path of the source, which its logs name.
-        items.push(build_tree(&path, &found, name.to_owned(), format!("builds-{name}"))?);
+        let record: Value = read_sealed(root, &format!("builds/{name}/origin.json")).unwrap_or_default();
+        let shown = record.get("origin").and_then(Value::as_str).unwrap_or(name).to_owned();
+        items.push(build_tree(&path, &found, shown, format!("builds-{name}"))?);
     }
     Ok(())
 }

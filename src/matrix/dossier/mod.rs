@@ -77,6 +77,11 @@ pub struct Bug {
 }
 
 impl Bug {
+    /// The options that its reproducer requires, as `CONFIG_TUN`.
+    pub fn needed_options(&self) -> impl Iterator<Item = &String> {
+        self.reproducer.iter().flat_map(|reproducer| &reproducer.needs.config)
+    }
+
     /// Whether its reproducer can prove that a profile's sysctls keep it from showing.
     pub fn is_mitigable(&self) -> bool {
         let program = self.reproducer.as_ref().map(|reproducer| &reproducer.program);
