@@ -169,7 +169,7 @@ fn files(record: &KernelRecord) -> Vec<JudgedFile> {
             Provenance::Package { name, version, sha256, .. } => (format!("{name} {version}"), sha256),
             Provenance::File { path, sha256 } => (path.display().to_string(), sha256),
             Provenance::Fetched { address, sha256, .. } => (address.clone(), sha256),
-            Provenance::Archive { .. } | Provenance::Control { .. } => continue,
+            Provenance::Archive { .. } | Provenance::Control { .. } | Provenance::Build { .. } => continue,
         };
         files.push(JudgedFile { name, sha256: sha256.clone() });
     }
