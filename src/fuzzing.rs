@@ -9,6 +9,7 @@ use crate::evidence::source::{self, SourceFiles};
 use crate::evidence::version::{self, Pasted};
 use crate::kernel;
 use crate::matrix::{self, Bugs};
+use crate::validate;
 
 pub use crate::evidence::git::fuzzing::git;
 pub use crate::host::saved::fuzzing::saved;
@@ -27,6 +28,16 @@ pub fn dossier(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = matrix::Bug::parse(text, Path::new("a-bug.yaml"));
     }
+}
+
+/// A gate's policy.
+pub fn policy(bytes: &[u8]) {
+    let _ = matrix::GatePolicy::parse(bytes, Path::new("gate.yaml"), &Bugs::built_in());
+}
+
+/// A document that a rollout attached.
+pub fn attached(bytes: &[u8]) {
+    let _ = validate::files_in(bytes);
 }
 
 /// A release's name, and what is said of every bug by it.

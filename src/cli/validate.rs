@@ -42,10 +42,13 @@ pub(super) fn validate(args: &Validate) -> Result<Exit, Stop> {
     let obtained: Vec<Kernel> = kernels.iter().map(|named| obtain(named, args)).collect::<Result<_, _>>()?;
     // Both runs share it: what the first one learns of KVM holds for the second.
     let lab = Arc::new(host::lab(&args.host, asked.seeds, args.offline, false, host::cpus())?);
-    let controls = judge_controls(&asked, &lab, args)?;
+    let Some(controls) = judge_controls(&asked, &lab, args)? else { return Ok(Exit::Interrupted) };
     let judged = controls.wrong.is_empty().then(|| asked.run(&kernels, &lab, args)).transpose()?;
     let validation = asked.validation(&kernels, &obtained, controls, judged.as_ref(), args);
-    let written = judged.as_ref().map_or(Ok(()), |judged| write(&asked, &validation, judged));
+    let written = judged.map_or(Ok(()), |judged| {
+        write(&asked, &validation, &judged)?;
+        judged.written.map_err(Stop::no_verdict)
+    });
     let printed = show(&validation, args.output.format, args.output.style());
     ended(ended(validation.exit_code, printed)?, written)
 }
@@ -230,7 +233,8 @@ fn quoted(word: &str) -> String {
 }
 
 /// Judges the built control kernels under the kernel's own settings: a verifier that misjudges one judges nothing.
-fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<ControlsJudged, Stop> {
+/// None if interrupted.
+fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Option<ControlsJudged>, Stop> {
     let built_in = matrix_file::built_in(&asked.bugs)?;
     let built =
         built_in.kernels.into_iter().filter(|entry| kernel::cached(&entry.source, None, &lab.store).0 == Cached::Yes);
@@ -241,19 +245,19 @@ fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Cont
     }
     entries.retain(|entry| !entry.bugs.is_empty());
     if entries.is_empty() {
-        return Ok(ControlsJudged::default());
+        return Ok(Some(ControlsJudged::default()));
     }
     let kernels = entries.len();
     let own = vec![Profile::default_for(asked.ids.clone())];
     let JudgedRun { document, folder, written } = asked.judge(entries, own, 1, lab, args)?;
     written.map_err(Stop::no_verdict)?;
-    Ok(ControlsJudged {
+    Ok((!document.run.interrupted).then(|| ControlsJudged {
         kernels,
         cells: document.summary.controls,
         wrong: document.cannot_be_trusted.clone(),
         unproven: document.summary.controls_unproven,
         folder: Some(folder.display().to_string()),
-    })
+    }))
 }
 
 fn obtain(named: &Named, args: &Validate) -> Result<Kernel, Stop> {

@@ -148,7 +148,11 @@ impl GatePolicy {
         Self::parse(&bytes, path, bugs)
     }
 
-    fn parse(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Self, Problems> {
+    /// Reads the text of a policy. Messages name `path`.
+    ///
+    /// # Errors
+    /// All its mistakes at once.
+    pub fn parse(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Self, Problems> {
         let shape = FileShape { file: "a gate's policy", root: "a mapping, as in `{ bugs: { some-bug: fixed } }`" };
         file::read(bytes, path, shape, |root, problems| policy(root, path, bugs, problems))
     }
@@ -261,6 +265,8 @@ fn acceptance(node: &YamlNode, bugs: &Bugs, problems: &mut Collector<'_>) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<GatePolicy, String> {
@@ -308,8 +314,8 @@ accept:
             ("accept: [{ bug: tcp-fragment-stall, is: fine, reason: x }]", "`unknown`"),
             ("accept: [{ bug: tcp-fragment-stall, is: skip, reason: x, until: soon }]", "a day"),
             ("bugs: { tcp-fragment-stall: fixed, CVE-2019-11478: any }", "given twice"),
-            ("x", "a mapping"),
-            ("", "a gate's policy"),
+            ("x", "a gate's policy"),
+            ("", "the file is empty"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");
@@ -331,6 +337,18 @@ accept:
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(
+            words in prop::collection::vec(prop::sample::select(vec![
+                "bugs", "accept", "seeds", ": ", "\n", "  ", "- ", "[", "]", "{", "}", ",", "tcp-fragment-stall", "fixed", "any",
+                "is", "until", "2026-12-31", "unknown", "reason", "&a", "*a", "\"", "1",
+            ]), 0..40),
+        ) {
+            let _ = read(&words.concat());
         }
     }
 }

@@ -155,3 +155,70 @@ impl GateCell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::formats::Document as _;
+    use super::super::style::Style;
+    use super::*;
+    use crate::exit::Exit;
+    use crate::validate::{ControlsJudged, JudgedFile, SCHEMA_VERSION};
+    use crate::verdict::Verdict;
+    use crate::words::{Outcome, ProfileName};
+
+    /// What a hostile file name and guest leave.
+    fn hostile() -> Validation {
+        let name = "a.deb\n# OPEN\u{1b}[2J <script>|*b*`".to_owned();
+        let cell = GateCell {
+            bug: "a-bug".parse().unwrap(),
+            profile: ProfileName::default_profile(),
+            gate: Gate::Closed,
+            counts: true,
+            outcome: Outcome::Fail,
+            verdict: Verdict::Affected,
+            state: None,
+            why: format!("runtime: {name}"),
+            accepted: None,
+            expired: None,
+        };
+        Validation {
+            schema_version: SCHEMA_VERSION,
+            gate: Gate::Closed,
+            reasons: vec![format!("a-bug: {name}")],
+            candidate: Candidate {
+                subject: name.clone(),
+                name: "candidate".parse().unwrap(),
+                source: format!("deb {name}"),
+                release: Some(name.clone()),
+                files: vec![JudgedFile { name, sha256: "a".repeat(64) }],
+            },
+            cells: vec![cell],
+            baseline: None,
+            difference: None,
+            controls: ControlsJudged::default(),
+            policy: None,
+            accepted: Vec::new(),
+            tool: None,
+            boots: Vec::new(),
+            folder: None,
+            repeat: Vec::new(),
+            exit_code: Exit::Affected,
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let validation = hostile();
+        let page = markdown(&validation);
+        assert!(page.starts_with("# CLOSED: a.deb"), "{page}");
+        assert!(!page.contains("\n# OPEN") && !page.contains("<script>") && !page.contains('\u{1b}'), "{page}");
+        let rows = page.lines().filter(|line| line.starts_with("| a-bug"));
+        let cells = |row: &str| row.replace("\\|", "").matches('|').count();
+        assert_eq!(rows.map(cells).collect::<Vec<_>>(), [5], "{page}");
+        for width in [60, 80, 100] {
+            let text = validation.text(Style { width, explain: true });
+            let text = anstream::adapter::strip_str(&text).to_string();
+            assert!(text.starts_with("CLOSED  a.deb") && !text.contains("\n# OPEN"), "{text}");
+        }
+    }
+}

@@ -71,11 +71,7 @@ pub fn check(document: &Path, file: &Path) -> Result<FileCheck, CheckError> {
     };
     let format = |why: String| CheckError::Format { path: document.to_owned(), why };
     let bytes = regular::read(document, LARGEST).map_err(io(document))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
-    let files = files(&value);
-    if files.is_empty() {
-        return Err(format("it names no sha256".to_owned()));
-    }
+    let files = files_in(&bytes).map_err(format)?;
     let file = if file.is_dir() {
         let image = file.join(BUILT);
         if !image.is_file() {
@@ -91,7 +87,12 @@ pub fn check(document: &Path, file: &Path) -> Result<FileCheck, CheckError> {
 }
 
 /// The files that a document is about: name and sha256.
-fn files(document: &Value) -> Vec<(String, String)> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn files_in(document: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let document: Value = serde_json::from_slice(document).map_err(|error| error.to_string())?;
+    let document = &document;
     let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |value: &Value, path: &[&str]| -> Option<String> {
         path.iter().try_fold(value, |at, key| at.get(key))?.as_str().map(str::to_owned)
@@ -104,5 +105,38 @@ fn files(document: &Value) -> Vec<(String, String)> {
     let found = subjects.iter().filter_map(|subject| of(subject, "name", &["digest", "sha256"]));
     let found = found.chain(own.iter().filter_map(|file| of(file, "name", &["sha256"])));
     let found = found.chain(products.iter().filter_map(|product| of(product, "@id", &["hashes", "sha-256"])));
-    found.take(MOST).collect()
+    let mut files: Vec<(String, String)> = found.take(MOST).collect();
+    files.dedup();
+    if files.is_empty() { Err("it names no sha256".to_owned()) } else { Ok(files) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn files_of_each_kind_of_document_are_found() {
+        let sum = "a".repeat(64);
+        for document in [
+            format!(r#"{{"subject":[{{"name":"x","digest":{{"sha256":"{sum}"}}}}]}}"#),
+            format!(r#"{{"candidate":{{"files":[{{"name":"x","sha256":"{sum}"}}]}}}}"#),
+            format!(r#"{{"statements":[{{"products":[{{"@id":"x","hashes":{{"sha-256":"{sum}"}}}}]}}]}}"#),
+        ] {
+            assert_eq!(files_in(document.as_bytes()), Ok(vec![("x".to_owned(), sum.clone())]), "{document}");
+            // A document that was cut is none.
+            assert!(files_in(&document.as_bytes()[..document.len() - 1]).is_err());
+        }
+        for other in ["", "[]", "{}", r#"{"subject":[{"name":"x"}]}"#, r#"{"subject":{"name":"x"}}"#, "7"] {
+            assert!(files_in(other.as_bytes()).is_err(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = files_in(&bytes);
+        }
+    }
 }

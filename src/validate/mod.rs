@@ -8,7 +8,7 @@ mod statement;
 mod validation;
 mod vex;
 
-pub use check::{CheckError, FileCheck, check};
+pub use check::{CheckError, FileCheck, check, files_in};
 pub use difference::{CellChange, ConfigChange, Difference, FunctionSize, KernelParts};
 pub use gate::{Gate, GateCell, GateRules};
 pub use statement::Statement;

@@ -129,7 +129,7 @@ fn rename_is_not_blamed_for_lines_that_a_later_commit_removed() {
     let brief = all.fixture.commit(&[fixed], "net: rename it", &[(FILE, ""), (names[0], &file(NEW))]);
     let mut tip = all.fixture.commit(&[brief], "net: rename it again", &[(names[0], ""), (names[1], &file(NEW))]);
     for n in 0..9 {
-        tip = all.fixture.commit(&[tip], &format!("net: {n}"), &[("net/other.c", &format!("int other_{n};\n"))]);
+        tip = all.fixture.commit(&[tip], format!("net: {n}"), &[("net/other.c", &format!("int other_{n};\n"))]);
     }
     let rewritten = "\tif (is_above_all_limits_of_the_queue(queue, packet))\n\t\treturn -ENOMEM;\n";
     let removed = all.fixture.commit(&[tip], "net: tidy up", &[(names[1], &file(""))]);
