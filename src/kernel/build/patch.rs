@@ -31,8 +31,21 @@ pub(in crate::kernel) enum Direction {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::kernel) struct Patched {
     files: BTreeMap<String, Option<Vec<u8>>>,
-    /// New files that are programs.
+    /// Files whose mode is in a patch: whether they are programs.
     executable: BTreeMap<String, bool>,
+    /// Moved or copied files, and their paths in the tree.
+    origins: BTreeMap<String, String>,
+}
+
+/// A file after a series of patches.
+pub(in crate::kernel) struct PatchedFile<'a> {
+    pub path: &'a str,
+    /// None if it is removed.
+    pub text: Option<&'a [u8]>,
+    /// Whether it is a program, if a patch says so.
+    pub executable: Option<bool>,
+    /// Its path in the tree without patches.
+    pub origin: &'a str,
 }
 
 impl Patched {
@@ -74,7 +87,11 @@ impl Patched {
             }
             touched.extend(old.iter().chain(&new).cloned());
             let is_copy = operation.is_copy();
-            let is_executable = part.new_mode().map(|mode| *mode == diffy::patch_set::FileMode::Executable);
+            let (mode, result, from) = match direction {
+                Direction::Forward => (part.new_mode(), new.clone(), old.clone()),
+                Direction::Reverse => (part.old_mode(), old.clone(), new.clone()),
+            };
+            let is_executable = mode.map(|mode| *mode == diffy::patch_set::FileMode::Executable);
             let is_link = [part.old_mode(), part.new_mode()]
                 .into_iter()
                 .flatten()
@@ -91,8 +108,14 @@ impl Patched {
                 Direction::Reverse if is_copy => self.change(new, None, &hunks.reverse(), false, &mut read)?,
                 Direction::Reverse => self.change(new, old, &hunks.reverse(), false, &mut read)?,
             }
-            if let Some(is_executable) = is_executable {
-                self.executable.insert(shown, is_executable);
+            if let Some(result) = result {
+                if let Some(from) = from.filter(|from| *from != result) {
+                    let first = self.origins.get(&from).cloned().unwrap_or(from);
+                    self.origins.insert(result.clone(), first);
+                }
+                if let Some(is_executable) = is_executable {
+                    self.executable.insert(result, is_executable);
+                }
             }
         }
         if touched.is_empty() { Err(Misfit::new("the patch", "it changes nothing")) } else { Ok(()) }
@@ -103,10 +126,14 @@ impl Patched {
         self.files.into_iter()
     }
 
-    /// The files, in order of their paths; with each, whether it is a program, if a patch says so.
-    pub(in crate::kernel) fn files(&self) -> impl Iterator<Item = (&str, Option<&[u8]>, Option<bool>)> {
-        let executable = |path: &String| self.executable.get(path).copied();
-        self.files.iter().map(move |(path, text)| (path.as_str(), text.as_deref(), executable(path)))
+    /// The files with all that patches say of them, in order of their paths.
+    pub(in crate::kernel) fn files(&self) -> impl Iterator<Item = PatchedFile<'_>> {
+        self.files.iter().map(|(path, text)| PatchedFile {
+            path,
+            text: text.as_deref(),
+            executable: self.executable.get(path).copied(),
+            origin: self.origins.get(path).map_or(path, String::as_str),
+        })
     }
 
     /// The file as it is after the patches so far.

@@ -70,8 +70,9 @@ fn mail_that_adds_removes_and_moves_files_is_applied() {
     assert_eq!(text(&patched, "net/new.c").as_deref(), Some("new\n"));
     assert_eq!(text(&patched, "net/new-name.c").as_deref(), Some("moved\n"));
     assert_eq!((patched.files.get("net/gone.c"), patched.files.get("net/old-name.c")), (Some(&None), Some(&None)));
-    let executable = patched.files().find(|(path, ..)| *path == "net/new.c").and_then(|(_, _, executable)| executable);
-    assert_eq!(executable, Some(true));
+    let file = |path: &str| patched.files().find(|file| file.path == path).expect("a file");
+    assert_eq!(file("net/new.c").executable, Some(true));
+    assert_eq!(file("net/new-name.c").origin, "net/old-name.c");
     // Taken out again, everything is as it was.
     let back = applied(&[(mail, Direction::Forward), (mail, Direction::Reverse)]).unwrap();
     for path in ["net/x.c", "net/gone.c", "net/old-name.c", "net/new.c", "net/new-name.c"] {

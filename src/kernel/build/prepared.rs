@@ -9,7 +9,7 @@ use super::kept::{self, BuildRecord};
 use super::listing::{BlobId, FileId, FileMode, Listing};
 use super::order::{self, BuildConfigOrder};
 use super::origin::OpenOrigin;
-use super::patch::{Direction, Patched};
+use super::patch::{Direction, Patched, PatchedFile};
 use super::snapshot::{SnapshotBase, SourceSnapshot};
 use super::source_copy::SourceToCopy;
 use crate::kernel::config::KernelConfig;
@@ -201,12 +201,13 @@ fn stock(origin: &OpenOrigin, path: &str, failed: &mut Option<BuildError>) -> Re
 fn with_patches(stock: &Listing, patched: &Patched) -> (Listing, PatchedFiles) {
     let mut listing = stock.clone();
     let mut texts = BTreeMap::new();
-    for (path, text, executable) in patched.files() {
+    for PatchedFile { path, text, executable, origin } in patched.files() {
         let before = stock.files.get(path);
         let mode = match executable {
             Some(true) => FileMode::Executable,
             Some(false) => FileMode::Plain,
-            None => before.map_or(FileMode::Plain, |id| id.mode),
+            // A script that is moved stays one.
+            None => before.or_else(|| stock.files.get(origin)).map_or(FileMode::Plain, |id| id.mode),
         };
         let id = FileId { mode, blob: BlobId::of(text.unwrap_or_default()) };
         // Patches that cancel each other out change nothing.
