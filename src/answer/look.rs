@@ -251,6 +251,32 @@ impl<'a> Inquiry<'a> {
     }
 }
 
+/// The source of a kernel that a text names, to boot it.
+///
+/// # Errors
+/// Why it cannot be booted, and what was expected.
+pub fn to_boot(text: &str, archive: &MainlineArchive) -> Result<Source, String> {
+    let expected = "expected a package, an image, a built tree, an address, mainline:VERSION, or the name of a kernel in the \
+                    matrix";
+    match Subject::of(text, false) {
+        Ok(Subject::File(path)) => match file_kind(&path) {
+            Ok(FileKind::Deb) => Ok(Source::Deb(vec![path])),
+            Ok(FileKind::Rpm) => Ok(Source::Rpm(vec![path])),
+            Ok(FileKind::Image) => Ok(Source::Image { image: path, modules: None, config: None }),
+            Ok(FileKind::Tarball) => Ok(Source::Tree(path)),
+            Ok(FileKind::Other) => Err(format!("it is neither a package nor an image: {expected}")),
+            Err(error) => Err(format!("it cannot be read: {error}")),
+        },
+        Ok(Subject::Tree(path)) => Ok(Source::Tree(path)),
+        Ok(Subject::Address(remote)) => Ok(Source::Url(vec![remote])),
+        Ok(Subject::Mainline(version)) => Ok(Source::Mainline { version, archive: archive.clone() }),
+        Ok(Subject::Release(_) | Subject::Revision(_)) => Err(format!(
+            "a release's name cannot be booted: {expected}; `backproof affected {text}` judges by the name alone"
+        )),
+        Err(unclear) => Err(format!("{unclear}; {expected}")),
+    }
+}
+
 /// The missing evidence for an open question.
 fn settle_by(bug: &Bug, release: Option<&Release>, settle: &str) -> String {
     match release.and_then(|release| version::first_good(bug, release)) {

@@ -12,7 +12,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
 pub use host::{HOST_SCHEMA_VERSION, HostBug, HostDocument, NotProbed};
-pub use look::{Fetch, Inquiry, SubjectLook, SubjectSaid};
+pub use look::{Fetch, Inquiry, SubjectLook, SubjectSaid, to_boot};
 pub use page::Page;
 pub use subject::{Subject, Unclear};
 

@@ -7,9 +7,8 @@ use anyhow::anyhow;
 
 use super::Stop;
 use super::affected::names;
-use crate::answer::Subject;
-use crate::kernel::{FileKind, file_kind};
-use crate::matrix::{KernelEntry, Matrix, Source};
+use crate::answer::to_boot;
+use crate::matrix::{KernelEntry, Matrix};
 use crate::words::KernelName;
 
 /// A kernel that was named.
@@ -46,30 +45,7 @@ fn one(text: String, name: KernelName, matrix: &Matrix) -> Result<Named, Stop> {
         let entry = KernelEntry { name, ..entry.clone() };
         return Ok(Named { subject: text, entry });
     }
-    let source = source(&text, matrix)?;
+    let source = to_boot(&text, &matrix.mainline).map_err(|why| Stop::usage(anyhow!("{text}: {why}")))?;
     let bugs = matrix.bugs.clone();
     Ok(Named { subject: text, entry: KernelEntry::plain(name, source, bugs) })
-}
-
-fn source(text: &str, matrix: &Matrix) -> Result<Source, Stop> {
-    let expected = "expected a package, an image, a built tree, an address, mainline:VERSION, or the name of a kernel in the \
-                    matrix";
-    let usage = |why: String| Err(Stop::usage(anyhow!("{text}: {why}")));
-    match Subject::of(text, false) {
-        Ok(Subject::File(path)) => match file_kind(&path) {
-            Ok(FileKind::Deb) => Ok(Source::Deb(vec![path])),
-            Ok(FileKind::Rpm) => Ok(Source::Rpm(vec![path])),
-            Ok(FileKind::Image) => Ok(Source::Image { image: path, modules: None, config: None }),
-            Ok(FileKind::Tarball) => Ok(Source::Tree(path)),
-            Ok(FileKind::Other) => usage(format!("it is neither a package nor an image: {expected}")),
-            Err(error) => usage(format!("it cannot be read: {error}")),
-        },
-        Ok(Subject::Tree(path)) => Ok(Source::Tree(path)),
-        Ok(Subject::Address(remote)) => Ok(Source::Url(vec![remote])),
-        Ok(Subject::Mainline(version)) => Ok(Source::Mainline { version, archive: matrix.mainline.clone() }),
-        Ok(Subject::Release(_) | Subject::Revision(_)) => usage(format!(
-            "a release's name cannot be booted: {expected}; `backproof affected {text}` judges by the name alone"
-        )),
-        Err(unclear) => usage(format!("{unclear}; {expected}")),
-    }
 }
