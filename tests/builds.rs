@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use backproof::kernel::build::{BuildError, BuiltKernel, build};
 use backproof::kernel::{Blame, LockedFile, Obtain, Progress, Store, resolve};
@@ -14,10 +13,10 @@ use backproof::shim::Shim;
 use serde_json::Value;
 
 mod common;
-use common::control_builds::all_end;
+use common::control_builds::{all_end, family_at_b};
 use common::fake_source::FakeSource;
 use common::small_disk::SmallDisk;
-use common::{Lab, Ran, cell, descendants};
+use common::{Lab, Ran, cell};
 
 const PATCH: &str = "--- a/net/b.c\n+++ b/net/b.c\n@@ -1 +1 @@\n-whole b\n+patched b\n";
 
@@ -276,13 +275,7 @@ fn kill_9_leaves_no_process_and_the_build_resumes() {
     lab.source.hold();
     let mut command = lab.lab.command(&["run", "--cache", "cache"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let began = Instant::now();
-    while !lab.source.is_held() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the compiler never came to b.c");
-        // Without inotify there is no event for a new file.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let family = descendants(child.id()).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
+    let family = family_at_b(&child, &lab.source);
     child.kill().expect("kill -9");
     child.wait().expect("it ends");
     all_end(&family);

@@ -10,7 +10,7 @@ use crate::evidence::exhibits::{Exhibits, Said, is_output_folder, release_of, so
 use crate::evidence::git::{GitFiles, GitIndex};
 use crate::evidence::source::{self, SourceFolder, Tarball};
 use crate::evidence::version::{self, Release};
-use crate::kernel::{self, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
+use crate::kernel::{self, BUILT_IMAGE, Downloaded, FileKind, Kernel, Provenance, Stale, file_kind};
 use crate::matrix::{Bug, MainlineArchive, MainlineVersion, Pin, Remote, Source};
 use crate::verdict::{Case, Judgement};
 use crate::words::{BadSha256, BugId, Sha256};
@@ -320,7 +320,7 @@ fn image<'a>(path: PathBuf) -> SubjectLook<'a> {
 /// A tree: its source, and its image if it is built.
 fn folder<'a>(path: PathBuf) -> SubjectLook<'a> {
     let source = source_folder(&path).map(|folder| tree(SourceFolder::open(&folder)));
-    let built = path.join("arch/x86/boot/bzImage");
+    let built = path.join(BUILT_IMAGE);
     let binary = built.is_file().then(|| Binary::open(&built).map_err(|error| error.to_string()));
     let makefile = source.as_ref().and_then(|files| files.as_ref().ok()).map(|files| source::release(files.as_ref()));
     let release = match (makefile, &binary) {

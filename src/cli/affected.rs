@@ -1,6 +1,6 @@
 //! `backproof affected`: is this kernel affected?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
@@ -15,8 +15,7 @@ use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{Fetching, Indexing, cached_boots, say};
-use crate::run::{self, CacheUse, KernelLook, RunPlan};
-use crate::shim::Shim;
+use crate::run::{CacheUse, KernelLook, RunPlan};
 use crate::verdict::Judgement;
 use crate::words::{BadName, BugId, KernelName};
 
@@ -83,20 +82,12 @@ fn fetch(remote: &Remote, args: &Affected, fetching: &Fetching) -> Result<Downlo
     obtaining(args, fetching, |with| kernel::fetch(remote, with))
 }
 
-/// Obtains something, and shows the progress of downloads.
 fn obtaining<T>(
     args: &Affected,
     fetching: &Fetching,
     obtain: impl FnOnce(&Obtain) -> Result<T, ObtainError>,
 ) -> Result<T, String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let store = args.host.cache.open().map_err(|error| told(&error))?;
-    let shim = Shim::of_this_program().map_err(|error| told(&error))?;
-    let tell = |progress| fetching.tell(&progress);
-    let with = Obtain { store: &store, shim: &shim, offline: args.offline, refresh: false, locked: None, tell: &tell };
-    let obtained = obtain(&with);
-    fetching.finish();
-    obtained.map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+    host::obtaining(&args.host.cache, args.offline, fetching, obtain).map_err(|stop| stop.to_string())
 }
 
 /// Boots every bootable subject. Returns each subject's judgements of the bugs that have a reproducer, or None if
@@ -119,23 +110,11 @@ fn boot(
     }
     let matrix = Matrix::of_kernels(kernels, bugs.clone(), ids);
     let profiles = matrix.choose_profiles(bugs, &[]).map_err(Stop::usage)?;
-    let programs = run::programs(&matrix, bugs).map_err(Stop::usage)?;
-    let (locked, skipped) = (BTreeMap::new(), BTreeMap::new());
     let look = |said: &SubjectSaid| KernelLook { said: said.said.clone(), release: said.release.clone() };
     let looked = bootable().map(|(name, said, _)| (name.clone(), look(said))).collect();
-    let plan = RunPlan {
-        matrix,
-        bugs: bugs.clone(),
-        programs,
-        profiles,
-        locked,
-        skipped,
-        looked,
-        natural: false,
-        cache: if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual },
-        audited: BTreeSet::new(),
-        seeds: 1,
-    };
+    let cache = if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual };
+    let plain = RunPlan::plain(matrix, bugs.clone(), profiles, cache).map_err(Stop::usage)?;
+    let plan = RunPlan { looked, ..plain };
     let lab = host::lab(&args.host, 1, true, false, host::cpus())?;
     let judged = super::run::in_folder(plan, &Arc::new(lab), &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::kernels;
+use super::{kernels, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// Judge kernels by release, package, image, source or commit, without a boot
     Affected(Affected),
     /// Decide whether a kernel may go out, and write what is attached to a rollout
-    Validate(Validate),
+    Validate(validate::Validate),
     /// Repeat a boot of a finished run, with the same inputs
     Replay(Replay),
     /// Show a finished run
@@ -253,59 +253,6 @@ pub(super) struct Affected {
     /// With --boot, boot every guest, even if its boot is cached
     #[arg(long, requires = "boot")]
     pub(super) fresh: bool,
-    /// Use only the cache, never the network
-    #[arg(long)]
-    pub(super) offline: bool,
-    #[command(flatten)]
-    pub(super) output: Output<Format>,
-    #[command(flatten)]
-    pub(super) host: MachineArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Validate {
-    /// Package, image, built tree, URL, mainline:VERSION, or the name of a kernel in the matrix
-    #[arg(value_name = "KERNEL")]
-    pub(super) candidate: OsString,
-    /// Show how KERNEL differs from this one
-    #[arg(long, value_name = "KERNEL")]
-    pub(super) baseline: Option<OsString>,
-    /// Only tell whether KERNEL is what this document of an earlier validation is about
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "policy", "accept"])]
-    pub(super) check: Option<PathBuf>,
-    /// Read what the gate requires and what was accepted from this file
-    #[arg(long, value_name = "FILE")]
-    pub(super) policy: Option<PathBuf>,
-    /// Open the gate although BUG is unknown, skip, unproven, affected or fixed-with-defect (repeatable)
-    #[arg(long, value_name = "BUG=WHAT[:REASON]")]
-    pub(super) accept: Vec<String>,
-    /// Judge only this bug: a name, a CVE or a commit (repeatable)
-    #[arg(long, value_name = "BUG")]
-    pub(super) bug: Vec<BugId>,
-    /// Judge under this profile, or under all (repeatable) [default: default]
-    #[arg(long, value_name = "NAME")]
-    pub(super) profile: Vec<ProfileName>,
-    /// Judge under the sysctls of this file, or of a folder's *.conf (repeatable)
-    #[arg(long, value_name = "PATH")]
-    pub(super) sysctl: Vec<PathBuf>,
-    /// Judge with these parameters on the kernel's command line
-    #[arg(long, value_name = "PARAMETERS")]
-    pub(super) cmdline: Option<String>,
-    /// Give no answer unless control kernels are built
-    #[arg(long)]
-    pub(super) require_controls: bool,
-    /// Boot each guest under N seeds, from --seed on, in virtual time [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
-    pub(super) seeds: Option<u32>,
-    /// Boot every guest, even if its boot is cached
-    #[arg(long)]
-    pub(super) fresh: bool,
-    /// Take names of kernels and profiles from this matrix [default: ./kernels.yaml, or the built-in one]
-    #[arg(long, value_name = "FILE")]
-    pub(super) matrix: Option<PathBuf>,
-    /// Add your own dossiers from this folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) dossiers: Option<PathBuf>,
     /// Use only the cache, never the network
     #[arg(long)]
     pub(super) offline: bool,

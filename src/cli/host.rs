@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{AccelArg, MachineArgs, Stop, TimeArg};
+use super::{AccelArg, Cache, MachineArgs, Stop, TimeArg};
+use crate::kernel::{Obtain, ObtainError};
+use crate::report::Fetching;
 use crate::results;
 use crate::run::Lab;
 use crate::shim::Shim;
@@ -34,7 +36,7 @@ pub(super) fn lab(args: &MachineArgs, seeds: u32, offline: bool, refresh: bool, 
         return Err(Stop::usage(anyhow::anyhow!("{why}")));
     }
     let store = args.cache.open();
-    let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
+    let shim = shim();
     let store = store?;
     let qemu = Qemu::find(args.qemu.as_deref()).map_err(Stop::no_verdict)?;
     Ok(Lab {
@@ -42,12 +44,31 @@ pub(super) fn lab(args: &MachineArgs, seeds: u32, offline: bool, refresh: bool, 
         accelerator: Accelerator::new(accel),
         timing: Timing::new(time, seed, qemu.version()),
         hypervisor: Hypervisor::Qemu(qemu),
-        shim: shim.map_err(Stop::no_verdict)?,
+        shim: shim?,
         offline,
         refresh,
         jobs,
         qemu_sha256: OnceLock::new(),
     })
+}
+
+/// Obtains something, and shows the progress of downloads.
+pub(super) fn obtaining<T>(
+    cache: &Cache,
+    offline: bool,
+    fetching: &Fetching,
+    obtain: impl FnOnce(&Obtain) -> Result<T, ObtainError>,
+) -> Result<T, Stop> {
+    let (store, shim) = (cache.open()?, shim()?);
+    let tell = |progress| fetching.tell(&progress);
+    let obtained = obtain(&Obtain { store: &store, shim: &shim, offline, refresh: false, locked: None, tell: &tell });
+    fetching.finish();
+    obtained.map_err(Stop::of)
+}
+
+fn shim() -> Result<Shim, Stop> {
+    let shim = Shim::of_this_program().context("could not find this program's own file; is /proc mounted?");
+    shim.map_err(Stop::no_verdict)
 }
 
 /// The accelerator and the time that the command line asks for. Seeds ask for virtual time.

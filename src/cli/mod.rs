@@ -31,7 +31,7 @@ mod validate;
 
 use args::{
     AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
-    MachineArgs, Output, Replay, ReportArgs, Run, TimeArg, Validate,
+    MachineArgs, Output, Replay, ReportArgs, Run, TimeArg,
 };
 
 impl Cache {

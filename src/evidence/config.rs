@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 
 use super::exhibits::Exhibits;
 use super::{Finding, StateSet, Strength, Witness};
-use crate::kernel::{ConfigOrigin, Kernel, KernelConfig, Unset};
+use crate::kernel::{BUILT_IMAGE, ConfigOrigin, Kernel, KernelConfig, Unset};
 use crate::matrix::Bug;
 
 /// The largest configuration that is read, in bytes. Distributions' have 300 KiB.
@@ -61,7 +61,7 @@ impl<'a> BuildConfig<'a> {
         let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
         let is_newer =
             |image: SystemTime| [&path, &built_with].iter().all(|file| time(file).is_ok_and(|at| at <= image));
-        let image = time(&tree.join("arch/x86/boot/bzImage"));
+        let image = time(&tree.join(BUILT_IMAGE));
         let is_certain = same && image.is_ok_and(is_newer);
         let place = match is_certain {
             true => format!("{}, which the image was built with", path.display()),
@@ -73,7 +73,7 @@ impl<'a> BuildConfig<'a> {
     /// A configuration next to an image: its build tree's, `config-…` next to `vmlinuz-…`, `.config` or `config`.
     pub fn beside(image: &Path) -> Option<Self> {
         let folder = image.parent()?;
-        if image.ends_with("arch/x86/boot/bzImage") {
+        if image.ends_with(BUILT_IMAGE) {
             return Self::of_tree(image.ancestors().nth(4)?);
         }
         let release = image.file_name()?.to_str()?.split_once('-').map(|(_, release)| format!("config-{release}"));

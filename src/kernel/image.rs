@@ -6,6 +6,9 @@ use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadRef};
 
+/// The image of a built tree, below it (arch/x86/boot/Makefile).
+pub const BUILT_IMAGE: &str = "arch/x86/boot/bzImage";
+
 /// An image that QEMU's `-kernel` boots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Image {

@@ -8,7 +8,7 @@ use super::config::KernelConfig;
 use super::error::ObtainError;
 use super::error_class::{ClassedError, ErrorClass};
 use super::file_error::{self, FileError};
-use super::image;
+use super::image::{self, BUILT_IMAGE};
 use super::kind::{FileKind, file_kind};
 use super::modules::Modules;
 use super::obtain::Obtain;
@@ -258,7 +258,7 @@ fn from_tree(tree: &Path, with: &Obtain) -> Result<Kernel, LocalError> {
     if !tree.is_dir() {
         return Err(unusable("is neither a folder nor a tarball of one; check the path").into());
     }
-    let image = tree.join("arch/x86/boot/bzImage");
+    let image = tree.join(BUILT_IMAGE);
     if !image.is_file() {
         return Err(unusable("has no arch/x86/boot/bzImage; build it (`make bzImage`)").into());
     }

@@ -55,7 +55,7 @@ pub use error::ObtainError;
 pub use error_class::{Blame, ErrorClass};
 pub use file_error::FileError;
 pub(crate) use image::as_release;
-pub use image::{Image, NotAnImage, identify};
+pub use image::{BUILT_IMAGE, Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use mainline::{MainlineListing, list as list_mainline};
 pub use meta::stands_for;

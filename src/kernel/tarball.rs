@@ -9,11 +9,10 @@ use std::path::Path;
 use super::archive::{ArchiveReadError, Choice, PackageError, Take, Want};
 use super::compression::{self, Compression};
 use super::deb;
-use super::image::{self, Image};
+use super::image::{self, BUILT_IMAGE, Image};
 use super::modules;
 
 /// The files of a build tree that a boot needs.
-const BZIMAGE: &str = "arch/x86/boot/bzImage";
 const CONFIG: &str = ".config";
 const BUILTIN: &str = "modules.builtin";
 const RELEASE: &str = "include/config/kernel.release";
@@ -70,7 +69,7 @@ fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
     let unpacked = open(file, size(path)?)?;
     let (mut found, mut nameless, mut release) = (None, None, None);
     let known = |path: &str| match is_installed_image(path) {
-        _ if top_of(path, BZIMAGE).is_some() || top_of(path, RELEASE).is_some() => Want::File,
+        _ if top_of(path, BUILT_IMAGE).is_some() || top_of(path, RELEASE).is_some() => Want::File,
         true => Want::UnlessLink,
         false => Want::No,
     };
@@ -78,7 +77,7 @@ fn survey(path: &Path) -> Result<Layout, ArchiveReadError> {
         if is_installed_image(&path) {
             let top = path.split_once("boot/").map_or("", |(top, _)| top).to_owned();
             found = Some(Layout { top, tree: None });
-        } else if let Some(top) = top_of(&path, BZIMAGE) {
+        } else if let Some(top) = top_of(&path, BUILT_IMAGE) {
             match image::identify(&bytes[..]) {
                 Ok(Image::BzImage { release: Some(release) }) => {
                     found = Some(Layout { top: top.to_owned(), tree: Some(release) });
@@ -126,7 +125,7 @@ impl Layout {
         let path = path.strip_prefix(self.top.as_str())?;
         let Some(release) = &self.tree else { return Some(path.to_owned()) };
         match path {
-            BZIMAGE => Some(format!("boot/vmlinuz-{release}")),
+            BUILT_IMAGE => Some(format!("boot/vmlinuz-{release}")),
             CONFIG => Some(format!("boot/config-{release}")),
             BUILTIN => Some(format!("lib/modules/{release}/{BUILTIN}")),
             // Packaging leaves a second copy of the modules in the tree.

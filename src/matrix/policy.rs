@@ -1,6 +1,6 @@
 //! Reads the policy of a gate (`gate.yaml`): which bugs must be what, under which profiles, and what was accepted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,6 @@ pub const SEEDS_MAX: u32 = 100_000;
 /// What a gate requires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatePolicy {
-    /// The file; absent without one.
-    pub path: Option<PathBuf>,
     /// The bugs that are judged, with what each must be. Empty: all bugs, and each must not be there.
     pub bugs: Vec<(BugId, Requirement)>,
     /// The profiles to judge under, in the file's order.
@@ -138,27 +136,17 @@ impl Acceptance {
 }
 
 impl GatePolicy {
-    /// Reads a policy.
-    ///
-    /// # Errors
-    /// All mistakes of the file at once.
-    pub fn load(path: &Path, bugs: &Bugs) -> Result<Self, Problems> {
-        let bytes = file::bytes(path)
-            .map_err(|error| Problems::of_file(path.to_owned(), format!("cannot read the policy: {error}")))?;
-        Self::parse(&bytes, path, bugs)
-    }
-
     /// Reads the text of a policy. Messages name `path`.
     ///
     /// # Errors
     /// All its mistakes at once.
     pub fn parse(bytes: &[u8], path: &Path, bugs: &Bugs) -> Result<Self, Problems> {
         let shape = FileShape { file: "a gate's policy", root: "a mapping, as in `{ bugs: { some-bug: fixed } }`" };
-        file::read(bytes, path, shape, |root, problems| policy(root, path, bugs, problems))
+        file::read(bytes, path, shape, |root, problems| policy(root, bugs, problems))
     }
 }
 
-fn policy(root: &YamlNode, path: &Path, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<GatePolicy> {
+fn policy(root: &YamlNode, bugs: &Bugs, problems: &mut Collector<'_>) -> Option<GatePolicy> {
     let fields = problems.mapping(root, "a gate's policy, as in `{ bugs: { some-bug: fixed } }`", &KEYS)?;
     let required = fields.get("bugs").map(|node| requirements(node, bugs, problems)).unwrap_or_default();
     let profiles = match fields.get("profiles") {
@@ -175,7 +163,7 @@ fn policy(root: &YamlNode, path: &Path, bugs: &Bugs, problems: &mut Collector<'_
         Some(read) => Some(read?),
         None => None,
     };
-    Some(GatePolicy { path: Some(path.to_owned()), bugs: required, profiles, seeds, requires_controls, accepted })
+    Some(GatePolicy { bugs: required, profiles, seeds, requires_controls, accepted })
 }
 
 fn seeds(text: &str) -> Result<u32, String> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::formats::Document;
 use super::style::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
 use super::text::{fit, paragraph, visible};
-use super::validation_page::{change, listed};
+use super::validation_page::{change, verdict};
 use crate::validate::{FileCheck, Gate, GateCell, Validation, WrittenFiles};
 
 impl Document for Validation {
@@ -42,8 +42,8 @@ impl Document for Validation {
             }
         }
         if let Some(folder) = &self.folder {
-            let files = [WrittenFiles::PAGE, WrittenFiles::STATEMENT, WrittenFiles::VEX];
-            label(&mut text, "attach", &format!("{} in {}", listed(&files), visible(folder)));
+            let (page, statement, vex) = (WrittenFiles::PAGE, WrittenFiles::STATEMENT, WrittenFiles::VEX);
+            label(&mut text, "attach", &format!("{page}, {statement} and {vex} in {}", visible(folder)));
         }
         text
     }
@@ -58,7 +58,7 @@ fn row(text: &mut String, cell: &GateCell, widest: usize, style: Style) {
         Gate::Closed => (BAD, "closed"),
         Gate::NoAnswer => (BROKEN, "no answer"),
     };
-    let verdict = cell.verdict_word();
+    let verdict = verdict(cell);
     let head = format!("  {colour}{word:11}{colour:#}  {:widest$}  {verdict}", cell.job().to_string());
     let _ = writeln!(text, "{head}");
     let indent = "               ";

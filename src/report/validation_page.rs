@@ -21,7 +21,7 @@ pub fn markdown(validation: &Validation) -> String {
     page.push_str("\n## Bugs\n\n| bug | gate | verdict | why |\n|---|---|---|---|\n");
     for one in &validation.cells {
         let counts = if one.counts { one.gate.to_string() } else { "not counted".to_owned() };
-        let _ = writeln!(page, "| {} | {counts} | {} | {} |", one.job(), one.verdict_word(), cell(&one.why));
+        let _ = writeln!(page, "| {} | {counts} | {} | {} |", one.job(), verdict(one), cell(&one.why));
     }
     if !validation.accepted.is_empty() {
         page.push_str("\n## Accepted\n\n| bug | as | profile | until | by | reason |\n|---|---|---|---|---|---|\n");
@@ -125,15 +125,6 @@ pub(super) fn change(difference: &Difference) -> Vec<String> {
     lines
 }
 
-/// A list of names for a sentence.
-pub(super) fn listed(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
-}
-
 /// Foreign text in a table's cell or a list: no character of it is Markdown's or HTML's.
 fn cell(text: &str) -> String {
     let mut shown = String::new();
@@ -146,13 +137,11 @@ fn cell(text: &str) -> String {
     shown
 }
 
-impl GateCell {
-    /// The verdict, with the state if one remains.
-    pub(super) fn verdict_word(&self) -> String {
-        match self.state.filter(|state| state.as_str() != self.verdict.to_string()) {
-            Some(state) => format!("{} ({state})", self.verdict),
-            None => self.verdict.to_string(),
-        }
+/// The verdict of a cell, with the state if one remains.
+pub(super) fn verdict(cell: &GateCell) -> String {
+    match cell.state.filter(|state| state.as_str() != cell.verdict.to_string()) {
+        Some(state) => format!("{} ({state})", cell.verdict),
+        None => cell.verdict.to_string(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::boot_end::WireRecord;
 use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
+use super::programs::{BadPrograms, programs};
 use super::settle::{Applies, Settlement, applies, modules};
 use super::trial::Trial;
 use super::witnesses::{KernelLook, Repositories, look};
@@ -84,6 +85,26 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
+    /// Judges these kernels under these profiles: one schedule each, without locks and earlier looks.
+    ///
+    /// # Errors
+    /// If a user's program cannot be used.
+    pub fn plain(matrix: Matrix, bugs: Bugs, profiles: Vec<Profile>, cache: CacheUse) -> Result<Self, BadPrograms> {
+        Ok(Self {
+            programs: programs(&matrix, &bugs)?,
+            matrix,
+            bugs,
+            profiles,
+            locked: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            looked: BTreeMap::new(),
+            natural: false,
+            cache,
+            audited: BTreeSet::new(),
+            seeds: 1,
+        })
+    }
+
     /// A kernel's questions, by profile.
     fn questions<'a>(&'a self, entry: &'a KernelEntry) -> impl Iterator<Item = Question> + 'a {
         let of_profile = move |profile: &'a Profile| {

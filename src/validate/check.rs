@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::kernel::sha256_of;
+use crate::kernel::{BUILT_IMAGE, sha256_of};
 use crate::regular;
 
 /// The largest document to read, in bytes.
@@ -14,9 +14,6 @@ const LARGEST: u64 = 16 << 20;
 
 /// The most files that a document may name.
 const MOST: usize = 1_000;
-
-/// The image of a built tree, below it.
-const BUILT: &str = "arch/x86/boot/bzImage";
 
 /// Whether a file is one of those that a document is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +50,7 @@ pub enum CheckError {
         why: String,
     },
     /// The folder has no built kernel.
-    #[error("{path} has no {BUILT}: name a file, or a built tree", path = path.display())]
+    #[error("{path} has no {BUILT_IMAGE}: name a file, or a built tree", path = path.display())]
     NotBuilt {
         /// The folder.
         path: PathBuf,
@@ -73,7 +70,7 @@ pub fn check(document: &Path, file: &Path) -> Result<FileCheck, CheckError> {
     let bytes = regular::read(document, LARGEST).map_err(io(document))?;
     let files = files_in(&bytes).map_err(format)?;
     let file = if file.is_dir() {
-        let image = file.join(BUILT);
+        let image = file.join(BUILT_IMAGE);
         if !image.is_file() {
             return Err(CheckError::NotBuilt { path: file.to_owned() });
         }

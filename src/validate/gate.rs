@@ -35,8 +35,14 @@ impl Gate {
         }
     }
 
-    /// The answer of all cells that count, after the controls; and why it is not open.
-    pub fn of(cells: &[GateCell], controls: &ControlsJudged, needs_controls: bool) -> (Self, Vec<String>) {
+    /// The answer of all cells that count, after the controls; and why it is not open. Each of the `needed` bugs must have
+    /// a cell: no profile may leave one out.
+    pub fn of(
+        cells: &[GateCell],
+        needed: &[BugId],
+        controls: &ControlsJudged,
+        needs_controls: bool,
+    ) -> (Self, Vec<String>) {
         if !controls.wrong.is_empty() {
             let wrong = controls.wrong.join("; ");
             let why = "the verifier misjudges a kernel whose state is known, so nothing else was judged";
@@ -55,6 +61,10 @@ impl Gate {
         }
         if !cells.iter().any(|cell| cell.counts) {
             add(Self::NoAnswer, "no bug that counts was judged: name one with --bug".to_owned());
+        }
+        for bug in needed.iter().filter(|bug| cells.iter().all(|cell| cell.bug != **bug)) {
+            let remedy = "name it with --bug, and a profile that is for it with --profile (`default` is for all)";
+            add(Self::NoAnswer, format!("{bug}: it was not judged: {remedy}"));
         }
         for cell in cells.iter().filter(|cell| cell.counts && cell.gate != Self::Open) {
             add(cell.gate, format!("{}: {}", cell.job(), cell.why));
@@ -130,6 +140,15 @@ pub struct GateRules<'a> {
 }
 
 impl GateRules<'_> {
+    /// The bugs without which there is no answer: those to judge, and those that the policy requires.
+    pub fn needed(&self, judged: &[BugId]) -> Vec<BugId> {
+        let is_required = |(_, required): &&(BugId, Requirement)| *required != Requirement::Any;
+        let required = self.policy.bugs.iter().filter(is_required).map(|(bug, _)| bug);
+        let mut needed = judged.to_vec();
+        needed.extend(required.filter(|bug| !judged.contains(bug)).cloned());
+        needed
+    }
+
     /// What a cell means for the gate.
     pub fn judge(&self, cell: &Cell) -> GateCell {
         let required = self.policy.bugs.iter().find(|(bug, _)| *bug == cell.bug).map(|(_, required)| required);

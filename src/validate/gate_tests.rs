@@ -71,7 +71,7 @@ fn gate_opens_only_on_what_is_known_to_be_good() {
         let cell = cell(STALL, how, state);
         let judged = judge(&cell, &none, &[]);
         assert_eq!(judged.gate, gate, "{how} {state:?}: {judged:?}");
-        let (all, reasons) = Gate::of(std::slice::from_ref(&judged), &ControlsJudged::default(), false);
+        let (all, reasons) = Gate::of(std::slice::from_ref(&judged), &[id(STALL)], &ControlsJudged::default(), false);
         assert_eq!((all, reasons.is_empty()), (gate, gate == Open), "{how} {state:?}");
     }
     let mut crashed = cell(STALL, "pass", None);
@@ -95,10 +95,10 @@ fn bug_that_no_kernel_has_a_fix_for_counts_only_if_named() {
         let judged = judge(&cookies, &GatePolicy { bugs, ..GatePolicy::default() }, &named);
         assert_eq!((judged.gate, judged.counts), (Gate::Closed, counts), "{named:?} {policy:?}");
         let good = judge(&cell(STALL, "pass", None), &GatePolicy::default(), &[]);
-        let (gate, _) = Gate::of(&[good, judged.clone()], &ControlsJudged::default(), false);
+        let (gate, _) = Gate::of(&[good, judged.clone()], &[], &ControlsJudged::default(), false);
         assert_eq!(gate, if counts { Gate::Closed } else { Gate::Open });
         // With nothing else, nothing was judged that counts.
-        let (gate, _) = Gate::of(&[judged], &ControlsJudged::default(), false);
+        let (gate, _) = Gate::of(&[judged], &[], &ControlsJudged::default(), false);
         assert_eq!(gate, if counts { Gate::Closed } else { Gate::NoAnswer });
     }
 }
@@ -169,6 +169,27 @@ fn misjudged_or_missing_control_leaves_no_answer() {
         (wrong.clone(), false, Gate::NoAnswer),
         (wrong, true, Gate::NoAnswer),
     ] {
-        assert_eq!(Gate::of(&good, &controls, needed).0, gate, "{controls:?} {needed}");
+        assert_eq!(Gate::of(&good, &[], &controls, needed).0, gate, "{controls:?} {needed}");
+    }
+}
+
+#[test]
+fn bug_that_was_not_judged_leaves_no_answer() {
+    let good = [judge(&cell(STALL, "pass", None), &GatePolicy::default(), &[])];
+    let bugs = Bugs::built_in();
+    let required = |required| GatePolicy { bugs: vec![(id(COOKIES), required)], ..GatePolicy::default() };
+    for (policy, asked, gate) in [
+        (GatePolicy::default(), vec![STALL], Gate::Open),
+        // The profiles that were named are not for it.
+        (GatePolicy::default(), vec![STALL, COOKIES], Gate::NoAnswer),
+        // --bug left out what the policy requires.
+        (required(Requirement::NotAffected), vec![STALL], Gate::NoAnswer),
+        (required(Requirement::Any), vec![STALL], Gate::Open),
+    ] {
+        let today = "2026-11-30".parse().expect("a day");
+        let rules = GateRules { policy: &policy, named: &[], bugs: &bugs, today };
+        let asked: Vec<BugId> = asked.into_iter().map(id).collect();
+        let (answer, reasons) = Gate::of(&good, &rules.needed(&asked), &ControlsJudged::default(), false);
+        assert_eq!((answer, reasons.is_empty()), (gate, gate == Gate::Open), "{policy:?} {asked:?}: {reasons:?}");
     }
 }

@@ -52,10 +52,13 @@ struct TestResult {
     failed_tests: Vec<String>,
 }
 
-/// A part of the configuration: a file with its digest, or a program with its version.
+/// A part of the configuration: a file with its digest, or a program with its package URL. The specification requires one
+/// of both (spec/v1/resource_descriptor.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct ConfigurationPart {
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uri: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
 }
@@ -71,11 +74,15 @@ impl Statement {
         };
         let is_remarkable = |cell: &GateCell| cell.accepted.is_some() || !cell.counts && cell.gate != Gate::Open;
         let programs = validation.tool.iter().flat_map(|tool| {
-            [format!("backproof {}", tool.backproof), format!("QEMU {}", tool.qemu), tool.accelerator.clone()]
+            [("backproof", &tool.backproof, String::new()), ("qemu", &tool.qemu, format!(" ({})", tool.accelerator))]
         });
-        let programs = programs.map(|name| ConfigurationPart { name, digest: None });
+        let programs = programs.map(|(program, version, how)| ConfigurationPart {
+            name: format!("{program} {version}{how}"),
+            uri: Some(format!("pkg:generic/{program}@{version}")),
+            digest: None,
+        });
         let policy = validation.policy.as_ref().map(resource);
-        let policy = policy.map(|file| ConfigurationPart { name: file.name, digest: Some(file.digest) });
+        let policy = policy.map(|file| ConfigurationPart { name: file.name, uri: None, digest: Some(file.digest) });
         Self {
             kind: STATEMENT.to_owned(),
             subject: validation.candidate.files.iter().map(resource).collect(),

@@ -77,6 +77,8 @@ impl Vex {
             }
         }
         let products = products(&validation.candidate);
+        let judged = validation.tool.as_ref().map(|tool| tool.started.as_str()).unwrap_or_default();
+        let image = validation.candidate.files.last().map_or("none", |file| &file.sha256);
         let statement = |cell: &GateCell| {
             let Status { status, justification, impact_statement, status_notes } = status(cell);
             let action = || advice(cell).unwrap_or_else(|| "no remedy is known".to_owned());
@@ -95,9 +97,10 @@ impl Vex {
         };
         Self {
             context: CONTEXT,
-            id: format!("urn:backproof:{}", validation.candidate.files.last().map_or("none", |file| &file.sha256)),
+            // Each document has its own.
+            id: format!("urn:backproof:{image}:{judged}"),
             author: "backproof".to_owned(),
-            timestamp: validation.tool.as_ref().map(|tool| tool.started.clone()).unwrap_or_default(),
+            timestamp: judged.to_owned(),
             version: 1,
             tooling: concat!("backproof ", env!("CARGO_PKG_VERSION")).to_owned(),
             statements: cells.into_iter().map(statement).collect(),

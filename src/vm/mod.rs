@@ -54,6 +54,7 @@ pub use machine::QmpLine;
 pub use probe::probe_kvm;
 pub use qemu::{OLDEST, Qemu, QemuError, QemuVersion};
 pub use qemu_identity::IdentityError;
+pub use script::shell_word;
 pub use splat::SplatKind;
 pub use time::{DEFAULT_SEED, TimeChoice, Timing, VirtualTime};
 pub use transcript::{Transcript, TranscriptDifference};

@@ -34,6 +34,13 @@ impl QemuCommand {
     }
 }
 
+/// A word for sh, quoted if it needs that.
+pub fn shell_word(word: &str) -> String {
+    let mut out = Vec::new();
+    quote(word.as_bytes(), &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Quotes one word for sh: between single quotes everything is itself but a single quote (POSIX, 2.2.2).
 fn quote(word: &[u8], out: &mut Vec<u8>) {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_=+,./:%@".contains(b);

@@ -38,6 +38,12 @@ pub fn build(lab: &Lab, names: &[&str]) -> (Ran, Value) {
 pub fn held(lab: &Lab, source: &FakeSource) -> (Child, Vec<u32>) {
     source.hold();
     let child = lab.command(&args(&["stock"])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let family = family_at_b(&child, source);
+    (child, family)
+}
+
+/// The processes of a build, once its compiler is held at b.c.
+pub fn family_at_b(child: &Child, source: &FakeSource) -> Vec<u32> {
     let began = Instant::now();
     while !source.is_held() {
         assert!(began.elapsed() < Duration::from_secs(60), "the compiler never came to b.c");
@@ -46,7 +52,7 @@ pub fn held(lab: &Lab, source: &FakeSource) -> (Child, Vec<u32>) {
     }
     let family = descendants(child.id()).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
     assert!(family.len() >= 3, "make and its shells: {family:?}");
-    (child, family)
+    family
 }
 
 pub fn all_end(family: &[u32]) {

@@ -14,6 +14,7 @@ use super::job::JobDone;
 use super::objects::ObjectTree;
 use super::tools::Toolchain;
 use crate::kernel::assemble;
+use crate::kernel::image::BUILT_IMAGE;
 use crate::kernel::store::{Store, sha256_of_parts};
 
 /// Increase it if the same source would build another kernel, for example by other arguments of make.
@@ -70,7 +71,7 @@ pub(super) fn keep(
     done: &JobDone,
     store: &Store,
 ) -> Result<BuildRecord, BuildError> {
-    let image = tree.obj.join("arch/x86/boot/bzImage");
+    let image = tree.obj.join(BUILT_IMAGE);
     let config = tree.obj.join(".config");
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(BuildStep::Keep, path));
     let (_, image_sha256, release) = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::assemble;
 use crate::kernel::build::{BuildError, BuildStep, JobDone, SourceId, Toolchain};
+use crate::kernel::image::BUILT_IMAGE;
 use crate::kernel::store::{Store, sha256_of_parts};
 use crate::recipe::ControlRecipe;
 use crate::words::KernelName;
@@ -85,7 +86,7 @@ pub(super) fn keep(
     done: &JobDone,
     store: &Store,
 ) -> Result<Built, BuildError> {
-    let image = obj.join("arch/x86/boot/bzImage");
+    let image = obj.join(BUILT_IMAGE);
     let config = obj.join(".config");
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(BuildStep::Keep, path));
     let adopted = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;
