@@ -18,7 +18,7 @@ use crate::kernel::{self, Cached, Kernel, Obtain};
 use crate::matrix::{Acceptance, Bug, Bugs, FILE_MAX, GatePolicy, KernelEntry, Matrix, Profile, SEEDS_MAX};
 use crate::regular;
 use crate::report::{Fetching, markdown};
-use crate::results::{MatrixDocument, write_file};
+use crate::results::write_file;
 use crate::run::{CacheUse, Cell, Lab, RunPlan};
 use crate::validate::{
     Candidate, ControlsJudged, Difference, Gate, GateCell, GateRules, JudgedFile, KernelParts, SCHEMA_VERSION,
@@ -209,7 +209,7 @@ impl Asked {
             tool: document.map(|document| ToolRecord::of(&document.run)),
             boots: record.map(|record| record.boots.iter().map(Into::into).collect()).unwrap_or_default(),
             folder: judged.map(|judged| judged.folder.display().to_string()),
-            repeat: document.map(|document| repeat(document, name)).unwrap_or_default(),
+            repeat: judged.map(|judged| repeat(judged, name)).unwrap_or_default(),
             exit_code: if interrupted { Exit::Interrupted } else { gate.exit() },
         }
     }
@@ -258,11 +258,13 @@ fn own_profile(args: &Validate, bugs: &[BugId], matrix: &mut Matrix) -> Result<O
 }
 
 /// The commands that repeat a validation.
-fn repeat(document: &MatrixDocument, kernel: &KernelName) -> Vec<String> {
+fn repeat(judged: &JudgedRun, kernel: &KernelName) -> Vec<String> {
     const FRESH: &str = "--fresh";
-    let arguments = document.run.arguments.iter().map(String::as_str).filter(|word| *word != FRESH);
+    let arguments = judged.document.run.arguments.iter().map(String::as_str).filter(|word| *word != FRESH);
     let words: Vec<String> = arguments.chain([FRESH]).map(shell_word).collect();
-    vec![format!("backproof {}", words.join(" ")), format!("backproof replay {} {kernel}", document.run.id)]
+    // By its path, because --results may have named another folder.
+    let folder = shell_word(&judged.folder.display().to_string());
+    vec![format!("backproof {}", words.join(" ")), format!("backproof replay {folder} {kernel}")]
 }
 
 /// Judges the built control kernels under the kernel's own settings: a verifier that misjudges one judges nothing.
