@@ -151,6 +151,7 @@ impl Subject {
             modules: modules.iter().map(|module| module_file(&module.name)).collect(),
             // One of each bug after the other, so that different ones run beside each other.
             jobs: (1..=repeat).flat_map(|turn| bugs.iter().map(move |bug| job(bug, turn))).collect(),
+            reach: Vec::new(),
         };
         Ok(Self { entry: entry.clone(), kernel, modules, plan })
     }

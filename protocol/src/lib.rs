@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod packed;
+mod reach;
 
 pub use packed::{BadCapture, Capture, Packet, Segment, TimeLine};
+pub use reach::{FunctionEntries, MAX_REACH, Reach, is_function_name};
 
 /// The version of this protocol, sent in the hello.
 pub const VERSION: u32 = 3;
@@ -47,6 +49,9 @@ pub struct Plan {
     pub modules: Vec<String>,
     /// The jobs, with unique ids. Jobs that can run concurrently do, up to a limit.
     pub jobs: Vec<Job>,
+    /// Kernel functions whose entries to count while each job runs, at most [`MAX_REACH`]. Jobs then run one after another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<String>,
 }
 
 /// One reproducer to run.
@@ -128,6 +133,8 @@ pub enum Message {
     TimeLine(TimeLine),
     /// A job's conclusion. Exactly one for each job that started, unless the guest dies.
     Report(Report),
+    /// How often functions were entered while a job ran. Follows its report if [`Plan::reach`] names functions.
+    Reach(Reach),
     /// A remark for people about something unusual that did not stop the agent.
     Note {
         /// The remark.

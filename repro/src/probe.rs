@@ -122,7 +122,7 @@ fn inside() -> Result<(), String> {
     let features = Features::probe(features::sysctls_of(&plan.jobs));
     port.say(&Message::Hello(hello(&features)));
     let missing: Vec<String> = Tun::new().err().map(no_tun).into_iter().collect();
-    let reports = run_all(&mut port, &plan.jobs, &features, &missing, KernelOwner::LiveHost);
+    let reports = run_all(&mut port, &plan, &features, &missing, KernelOwner::LiveHost);
     port.say(&Message::End { reports });
     Ok(())
 }
@@ -181,7 +181,8 @@ mod tests {
     use backproof_protocol::{Job, Mutation};
 
     fn line(change: impl Fn(&mut Plan)) -> Vec<u8> {
-        let mut plan = Plan { version: VERSION, modules: Vec::new(), jobs: vec![Job::new("a-bug", 1000)] };
+        let mut plan =
+            Plan { version: VERSION, modules: Vec::new(), jobs: vec![Job::new("a-bug", 1000)], reach: Vec::new() };
         change(&mut plan);
         let mut line = serde_json::to_vec(&plan).expect("serialises");
         line.push(b'\n');

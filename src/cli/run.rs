@@ -36,7 +36,9 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     };
     let audited = audited(&matrix, args.audit);
     let (natural, seeds) = (args.natural, args.seeds);
-    let asked = RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural, cache, audited, seeds };
+    let reach = BTreeMap::new();
+    let asked =
+        RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural, cache, audited, seeds, reach };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));

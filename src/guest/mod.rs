@@ -127,7 +127,7 @@ mod tests {
 
     fn plan() -> Plan {
         let job = Job::new("a-bug", 5000);
-        Plan { version: VERSION, modules: vec![module_file("tun")], jobs: vec![job] }
+        Plan { version: VERSION, modules: vec![module_file("tun")], jobs: vec![job], reach: Vec::new() }
     }
 
     fn module(name: &str) -> Module {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backproof_protocol::{Hello, Message, Packet, Report, Segment};
+use backproof_protocol::{Hello, Message, Packet, Reach, Report, Segment};
 
 use crate::vm::{Boot, Failure, FailureKind};
 
@@ -38,6 +38,8 @@ pub struct BootEnd {
     pub reports: Vec<Report>,
     /// What the wire saw, by the job's id.
     pub wire: BTreeMap<String, WireRecord>,
+    /// How often functions were entered in each job, by its id.
+    pub reach: BTreeMap<String, Reach>,
     /// Why the boot failed, with the console's last lines.
     pub failure: Option<String>,
     /// That the host was too busy, and what to do: a possible cause of timeouts.
@@ -77,6 +79,7 @@ impl BootEnd {
             match message {
                 Message::Note { text } => end.notes.push(text.clone()),
                 Message::Report(report) => end.reports.push(report.clone()),
+                Message::Reach(reach) => _ = end.reach.entry(reach.job.clone()).or_insert_with(|| reach.clone()),
                 Message::Capture(_) if packets_kept >= MAX_PACKETS => {}
                 Message::TimeLine(_) if segments_kept >= MAX_SEGMENTS => {}
                 Message::Capture(capture) => match capture.unpack(&mut room) {

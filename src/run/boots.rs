@@ -13,6 +13,7 @@ use super::boot_cache::CacheUse;
 use super::engine::Lab;
 use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
+use super::reach::{self, CellReach};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
 use super::trial::{Trial, by_guest};
@@ -45,6 +46,8 @@ pub struct Booted {
     pub differs: Option<String>,
     /// The count of its schedules, if there were several.
     pub seeds: Option<SeedCount>,
+    /// How often functions were entered in all schedules.
+    pub reach: CellReach,
 }
 
 /// One kernel, ready to boot.
@@ -67,6 +70,8 @@ pub struct Bench<'a> {
     pub cache: CacheUse,
     /// How many schedules to try, in virtual time.
     pub seeds: u32,
+    /// Functions of the kernel whose entries to count.
+    pub reach: &'a [String],
 }
 
 /// A guest that waits for its boot.
@@ -85,6 +90,7 @@ struct Schedule {
     unexplained: Option<String>,
     shared_with: Vec<BugId>,
     cached: Option<Timestamp>,
+    reach: BTreeMap<String, Result<u64, String>>,
 }
 
 /// The boots of a job so far.
@@ -202,6 +208,10 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
             unexplained: None,
             shared_with: trial.shared_with(&guest.trials),
             cached: booted.cached,
+            reach: reach::counted(
+                bench.reach,
+                end.reach.get(&trial.id().to_string()).filter(|_| end.failure.is_none()),
+            ),
         };
         boots.schedules.insert(guest.schedule, schedule);
     }
@@ -213,6 +223,7 @@ impl JobBoots {
         let (index, count) = decide(self.schedules.values().map(|one| (one.seed, &one.settlement)))?;
         let all_cached = self.schedules.values().map(|one| one.cached).collect::<Option<Vec<_>>>();
         let unexplained = self.schedules.values().find_map(|one| one.unexplained.clone());
+        let reach = reach::sum(self.schedules.values().map(|one| &one.reach));
         let mut deciding = self.schedules.into_values().nth(index)?;
         let seeds = (asked > 1).then_some(count);
         if let Some(seeds) = seeds {
@@ -229,6 +240,7 @@ impl JobBoots {
             cached: all_cached.and_then(|all| all.into_iter().min()),
             differs: self.differs,
             seeds,
+            reach,
         })
     }
 }

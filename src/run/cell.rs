@@ -1,9 +1,12 @@
 //! A cell: one (kernel, bug, profile) of a run, how it ended, and whether that was expected.
 
+use std::collections::BTreeMap;
+
 use backproof_protocol::Check;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::reach::CellReach;
 use super::seeds::SeedCount;
 use crate::verdict::{Case, Judgement, Question};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName};
@@ -66,6 +69,9 @@ pub struct CellTrials {
     /// Other bugs whose programs shared the guest (`share-guest` of the matrix), and could have written this report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<BugId>,
+    /// How often functions of the kernel were entered while the reproducer ran, if asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reach: CellReach,
 }
 
 impl Cell {

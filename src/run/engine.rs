@@ -82,6 +82,9 @@ pub struct RunPlan {
     pub audited: BTreeSet<KernelName>,
     /// How many schedules of each guest to try, in virtual time.
     pub seeds: u32,
+    /// Functions of each kernel whose entries to count while its reproducers run, at most 64. They then run one after
+    /// another.
+    pub reach: BTreeMap<KernelName, Vec<String>>,
 }
 
 impl RunPlan {
@@ -102,6 +105,7 @@ impl RunPlan {
             cache,
             audited: BTreeSet::new(),
             seeds: 1,
+            reach: BTreeMap::new(),
         })
     }
 
@@ -250,7 +254,8 @@ async fn judge(
     }
     let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
     let (natural, seeds) = (asked.natural, asked.seeds);
-    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, places, events, natural, cache, seeds };
+    let reach = asked.reach.get(&entry.name).map_or(&[][..], Vec::as_slice);
+    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, places, events, natural, cache, seeds, reach };
     let mut booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
@@ -265,6 +270,7 @@ async fn judge(
             cached: booted.cached,
             differs: booted.differs,
             seeds: booted.seeds,
+            reach: booted.reach,
         };
         tell.cell(question, release, boots, trials, wire);
     }

@@ -160,6 +160,7 @@ impl Guest {
             version: VERSION,
             modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
             jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
+            reach: bench.reach.to_vec(),
         };
         let mut programs: Vec<&GuestProgram> = Vec::new();
         for program in trials.iter().filter_map(|trial| trial.program) {

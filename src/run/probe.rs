@@ -89,7 +89,8 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
         let deadline = bug.reproducer.as_ref().filter(ours)?.deadline.saturating_mul(patience);
         Some(Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
     };
-    let plan = Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect() };
+    let plan =
+        Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect(), reach: Vec::new() };
     let jobs: Duration = plan.jobs.iter().map(|job| Duration::from_millis(job.deadline_ms)).sum();
     let mut agent = Agent::start(&plan)?;
     let watch = HostWatch::start(i32::try_from(agent.child.id()).ok().and_then(Pid::from_raw), None);

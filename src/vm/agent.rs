@@ -227,6 +227,7 @@ impl Conversation {
             Message::Capture(capture) => self.advance(kind, &capture.job, JobState::Running, JobState::Running),
             Message::TimeLine(line) => self.advance(kind, &line.job, JobState::Running, JobState::Running),
             Message::Report(report) => self.advance(kind, &report.job, JobState::Running, JobState::Reported),
+            Message::Reach(reach) => self.advance(kind, &reach.job, JobState::Reported, JobState::Reported),
             Message::End { reports } => self.end(*reports),
         }
     }
@@ -256,7 +257,7 @@ impl Conversation {
 }
 
 /// The types of this version; a line of another type is a newer agent's and is ignored.
-const KINDS: [&str; 7] = ["hello", "started", "capture", "time-line", "report", "note", "end"];
+const KINDS: [&str; 8] = ["hello", "started", "capture", "time-line", "report", "reach", "note", "end"];
 
 fn kind_of(message: &Message) -> &'static str {
     KINDS[match message {
@@ -265,8 +266,9 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Capture(_) => 2,
         Message::TimeLine(_) => 3,
         Message::Report(_) => 4,
-        Message::Note { .. } => 5,
-        Message::End { .. } => 6,
+        Message::Reach(_) => 5,
+        Message::Note { .. } => 6,
+        Message::End { .. } => 7,
     }]
 }
 

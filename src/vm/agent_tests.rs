@@ -1,4 +1,4 @@
-use backproof_protocol::{Capture, Conclusion, Hello, Report};
+use backproof_protocol::{Capture, Conclusion, Hello, Reach, Report};
 use proptest::prelude::*;
 
 use super::*;
@@ -33,6 +33,10 @@ fn report(job: &str) -> Message {
     })
 }
 
+fn reach(job: &str) -> Message {
+    Message::Reach(Reach { job: job.into(), functions: BTreeMap::new(), unavailable: None })
+}
+
 fn end(reports: u32) -> Message {
     Message::End { reports }
 }
@@ -53,7 +57,7 @@ fn say(jobs: &[&str], bytes: &[u8]) -> (Conversation, Vec<Message>, Result<(), P
 
 #[test]
 fn a_whole_talk_is_taken_in_order() {
-    let all = [hello(VERSION), started("a"), started("b"), report("b"), report("a"), end(2)];
+    let all = [hello(VERSION), started("a"), started("b"), report("b"), report("a"), reach("a"), end(2)];
     let bytes: Vec<u8> = all.iter().flat_map(line).collect();
     let (talk, messages, result) = say(&["a", "b"], &bytes);
     assert_eq!(result, Ok(()));
@@ -75,6 +79,7 @@ fn every_protocol_fault_has_its_name() {
         ("a second report", talk(&[started("a"), report("a"), report("a")]), "which has already reported"),
         ("a second start", talk(&[started("a"), started("a")]), "which has started but not reported"),
         ("an end too early", talk(&[end(0)]), "the end, while job `a` has not started"),
+        ("a reach before its report", talk(&[started("a"), reach("a")]), "which has started but not reported"),
         ("a lost report", talk(&[started("a"), report("a"), end(2)]), "the end announces 2 reports, but 1 arrived"),
         (
             "something after the end",
@@ -137,7 +142,7 @@ fn messages_without_end_are_cut_off() {
 fn kind_of_equals_the_json_type() {
     let capture = Message::Capture(Capture { job: "a".into(), packed: String::new() });
     let note = Message::Note { text: String::new() };
-    for message in [hello(1), started("a"), capture, report("a"), note, end(0)] {
+    for message in [hello(1), started("a"), capture, report("a"), reach("a"), note, end(0)] {
         let json = serde_json::to_value(&message).expect("JSON");
         assert_eq!(json["type"], kind_of(&message));
     }

@@ -39,7 +39,7 @@ pub fn control(line: &str, name: &str) -> Kernel {
 pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
     let modules: Vec<Module> = kernel.modules_for(&["tun"]).expect("modules");
     let files = modules.iter().map(|module| guest::module_file(&module.name)).collect();
-    let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone() };
+    let plan = Plan { version: VERSION, modules: files, jobs: jobs.clone(), reach: Vec::new() };
     let spec = GuestSpec {
         image: kernel.image.clone(),
         release: image_release(&kernel.image).expect("an image"),

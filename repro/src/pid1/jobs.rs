@@ -5,12 +5,13 @@ use std::process::Command;
 use super::features::Features;
 use super::port::Port;
 use super::process::{Running, watch};
+use super::reach::Probes;
 use crate::own_program;
 use crate::registry;
 use crate::reproducer::BuiltInReproducer;
 use crate::sut::sysctl;
 use crate::task::{SUBCOMMAND, Task};
-use backproof_protocol::{Conclusion, Job, Message, Report};
+use backproof_protocol::{Conclusion, Job, Message, Plan, Report};
 
 /// The most concurrent jobs. More would compete for processor time and delay their peers' answers.
 const TOGETHER: usize = 6;
@@ -27,14 +28,14 @@ pub enum KernelOwner {
 /// Runs all jobs and sends their reports; returns the number of reports.
 pub fn run_all(
     port: &mut Port,
-    jobs: &[Job],
+    plan: &Plan,
     features: &Features,
     missing_modules: &[String],
     place: KernelOwner,
 ) -> u32 {
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
-    for job in jobs {
+    for job in &plan.jobs {
         let reproducer = registry::find(&job.bug).filter(|_| job.program.is_none());
         let unmet = match (reproducer, &job.program) {
             (Some(reproducer), _) => unmet(reproducer, features, missing_modules),
@@ -67,12 +68,22 @@ pub fn run_all(
             Command::new("/proc/self/exe").args([SUBCOMMAND, &task]),
         )
     };
-    let mut together = together.into_iter();
-    reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true)));
-    for (job, sets) in alone {
-        let kept = Kept::of(sets.iter().copied().chain(job.sysctls.keys().map(String::as_str)));
-        let mut job = Some(job);
-        reports += watch(port, 1, |port| job.take().map(|job| start(port, job, false)));
+    // A live host is never probed.
+    let probes = if place == KernelOwner::Guest { Probes::insert(&plan.reach) } else { None };
+    if probes.is_none() {
+        let mut together = together.drain(..);
+        reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true)));
+    }
+    let together = together.into_iter().map(|job| (job, &[][..], true));
+    for (job, sets, own_namespace) in together.chain(alone.into_iter().map(|(job, sets)| (job, sets, false))) {
+        let shared = sets.iter().copied().chain(job.sysctls.keys().map(String::as_str));
+        let kept = Kept::of(shared.filter(|_| !own_namespace));
+        let before = probes.as_ref().map(Probes::counts);
+        let mut waiting = Some(job);
+        reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace)));
+        if let (Some(probes), Some(before)) = (&probes, before) {
+            port.say(&Message::Reach(probes.reach(&job.id, before, probes.counts())));
+        }
         for text in kept.put_back() {
             port.say(&Message::Note { text });
         }

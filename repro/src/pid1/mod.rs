@@ -8,6 +8,7 @@ mod modules;
 mod mounts;
 pub(crate) mod port;
 mod process;
+mod reach;
 
 use std::path::Path;
 
@@ -55,7 +56,7 @@ fn serve(port: &mut Port, notes: Vec<String>) {
         port.say(&Message::Note { text });
     }
     let reports = match plan {
-        Ok(plan) => jobs::run_all(port, &plan.jobs, &features, &missing, jobs::KernelOwner::Guest),
+        Ok(plan) => jobs::run_all(port, &plan, &features, &missing, jobs::KernelOwner::Guest),
         Err(text) => {
             port.say(&Message::Note { text });
             0

@@ -1,0 +1,98 @@
+//! How often kernel functions were entered while a reproducer ran.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use backproof_protocol::{FunctionEntries, Reach};
+use serde::{Deserialize, Serialize};
+
+/// Options that let a kernel count entries of functions, for `needs` of a build, which allows for options that the source
+/// lacks. Old kernels, such as 4.4, have `CONFIG_KPROBE_EVENT` instead of `CONFIG_KPROBE_EVENTS`, and before 6.10 probes
+/// need modules.
+pub const REACH_OPTIONS: [&str; 5] =
+    ["CONFIG_MODULES", "CONFIG_KPROBES", "CONFIG_FTRACE", "CONFIG_KPROBE_EVENTS", "CONFIG_KPROBE_EVENT"];
+
+/// The longest reason of a guest to keep, in characters.
+const MAX_WHY: usize = 300;
+
+/// How often a function was entered in all boots of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionReach {
+    /// The boots that counted it.
+    pub boots: u32,
+    /// Its entries in all of them.
+    pub entries: u64,
+    /// Why a boot did not count it, if one did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_counted: Option<String>,
+}
+
+/// How often each function of [`RunPlan::reach`](super::RunPlan::reach) was entered, by name.
+pub type CellReach = BTreeMap<String, FunctionReach>;
+
+impl FunctionReach {
+    /// Whether it was entered: known if it was, or if every boot counted.
+    pub fn was_entered(&self) -> Option<bool> {
+        if self.entries > 0 {
+            return Some(true);
+        }
+        (self.boots > 0 && self.not_counted.is_none()).then_some(false)
+    }
+
+    fn add(&mut self, counted: &Result<u64, String>) {
+        match counted {
+            Ok(entries) => {
+                self.boots = self.boots.saturating_add(1);
+                self.entries = self.entries.saturating_add(*entries);
+            }
+            Err(why) => _ = self.not_counted.get_or_insert_with(|| why.clone()),
+        }
+    }
+}
+
+/// `never ran`, `ran 14 times in 3 boots`, `not counted: …`.
+impl fmt::Display for FunctionReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = self.not_counted.as_deref();
+        match (self.boots, self.entries) {
+            (0, _) => return write!(f, "not counted: {}", why.unwrap_or("no boot finished")),
+            (_, 0) => f.write_str("never ran")?,
+            (_, 1) => f.write_str("ran once")?,
+            (_, entries) => write!(f, "ran {entries} times")?,
+        }
+        if self.boots > 1 {
+            write!(f, " in {} boots", self.boots)?;
+        }
+        why.map_or(Ok(()), |why| write!(f, "; not counted in others: {why}"))
+    }
+}
+
+/// What one boot counted of a job: entries of each function, or why there are none. `said` comes from the guest, so only
+/// functions that were asked for are kept.
+pub(super) fn counted(asked: &[String], said: Option<&Reach>) -> BTreeMap<String, Result<u64, String>> {
+    let of = |name: &String| match said {
+        None => Err("the reproducer did not run to its end".to_owned()),
+        Some(Reach { unavailable: Some(why), .. }) => Err(shown(why)),
+        Some(Reach { functions, .. }) => match functions.get(name) {
+            None => Err("the guest did not count it".to_owned()),
+            // A missed entry is an entry.
+            Some(FunctionEntries::Counted { entries, missed }) => Ok(entries.saturating_add(*missed)),
+            Some(FunctionEntries::NotCounted(why)) => Err(shown(why)),
+        },
+    };
+    asked.iter().map(|name| (name.clone(), of(name))).collect()
+}
+
+/// The sum of all boots of a job.
+pub(super) fn sum<'a>(boots: impl Iterator<Item = &'a BTreeMap<String, Result<u64, String>>>) -> CellReach {
+    let mut reach = CellReach::new();
+    for (name, counted) in boots.flatten() {
+        reach.entry(name.clone()).or_default().add(counted);
+    }
+    reach
+}
+
+/// A guest's words, bounded.
+fn shown(why: &str) -> String {
+    why.chars().take(MAX_WHY).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
