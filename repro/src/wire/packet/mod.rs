@@ -12,6 +12,10 @@ use etherparse::{TcpHeader, TcpOptionElement, TcpOptionsIterator, TcpSlice};
 /// Hop limit of the packets that the peer sends.
 const HOPS: u8 = 64;
 
+/// The other zero of ones' complement, in which checksums are calculated. One packet in 65,536 has a checksum of zero,
+/// and Linux writes it as this (`CSUM_MANGLED_0` in `skb_checksum_help`, net/core/dev.c).
+const ALL_ONES: u16 = 0xffff;
+
 /// TCP's control bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
@@ -130,7 +134,7 @@ impl TcpSegment {
             (IpAddr::V4(from), IpAddr::V4(to)) => tcp.calc_checksum_ipv4(from.octets(), to.octets()),
             (from, to) => tcp.calc_checksum_ipv6(v6(from).octets(), v6(to).octets()),
         };
-        (sum == Ok(tcp.checksum())).then(|| Self {
+        sum.is_ok_and(|sum| sum % ALL_ONES == tcp.checksum() % ALL_ONES).then(|| Self {
             from: SocketAddr::new(from, tcp.source_port()),
             to: SocketAddr::new(to, tcp.destination_port()),
             seq: tcp.sequence_number(),

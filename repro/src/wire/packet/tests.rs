@@ -35,6 +35,20 @@ proptest! {
     }
 
     #[test]
+    fn checksum_of_zero_is_read_in_both_forms(segment in segments()) {
+        // A checksum is the complement of a sum. If it is added to that sum, the new checksum is zero.
+        let at = if segment.from.is_ipv4() { 36..38 } else { 56..58 };
+        let checksum = |bytes: &[u8]| u16::from_be_bytes([bytes[at.start], bytes[at.start + 1]]);
+        let windowless = TcpSegment { window: 0, ..segment };
+        let segment = TcpSegment { window: checksum(&windowless.to_bytes()), ..windowless };
+        let mut bytes = segment.to_bytes();
+        prop_assert_eq!(checksum(&bytes), 0);
+        prop_assert_eq!(TcpSegment::parse(&bytes), Some(segment.clone()));
+        bytes[at].fill(0xff);
+        prop_assert_eq!(TcpSegment::parse(&bytes), Some(segment));
+    }
+
+    #[test]
     fn any_bytes_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
         let _ = TcpSegment::parse(&bytes);
     }
@@ -104,4 +118,15 @@ fn packets_of_linux_6_1_survive_a_round_trip() {
     let mut written = segment.to_bytes();
     written[..4].copy_from_slice(&v6[..4]); // the kernel's flow label
     assert_eq!(written, v6);
+}
+
+#[test]
+fn packet_of_linux_with_a_checksum_of_all_ones_is_read() {
+    // An RST that Linux 6.18 put on a TUN device. Its sequence number was chosen so that the checksum is zero.
+    let packet = bytes(
+        "600a5b2300140640fd710000000000000000000000000001fd710000000000000000000000000002\
+         00509c400000186a0000000050040000ffff0000",
+    );
+    let segment = TcpSegment::parse(&packet).expect("IPv6");
+    assert_eq!((segment.flags, segment.seq), (Flags::RST, 0x186a));
 }
