@@ -23,7 +23,7 @@ async fn judge(suite: &str, bugs: &[&str]) -> (Vec<Cell>, String) {
     let lab = Lab {
         store: Store::open(None).expect("the cache"),
         accelerator: Accelerator::new(AccelChoice::Tcg),
-        timing: Timing::new(TimeChoice::Auto, 1, qemu.version()),
+        timing: Timing::new(TimeChoice::Auto, 1..=1, qemu.version()),
         hypervisor: Hypervisor::Qemu(qemu),
         shim: Shim::at(env!("CARGO_BIN_EXE_backproof").into()),
         offline: false,

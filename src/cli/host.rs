@@ -31,10 +31,10 @@ impl From<AccelArg> for AccelChoice {
 pub(super) fn lab(args: &MachineArgs, seeds: u32, offline: bool, refresh: bool, jobs: usize) -> Result<Lab, Stop> {
     let (accel, time) = choices(args, seeds)?;
     let seed = args.seed.unwrap_or(DEFAULT_SEED);
-    if seed.checked_add(seeds - 1).is_none() {
+    let Some(last) = seed.checked_add(seeds - 1) else {
         let why = format!("--seed {seed} --seeds {seeds} exceeds the largest seed, {}", u32::MAX);
         return Err(Stop::usage(anyhow::anyhow!("{why}")));
-    }
+    };
     let store = args.cache.open();
     let shim = shim();
     let store = store?;
@@ -42,7 +42,7 @@ pub(super) fn lab(args: &MachineArgs, seeds: u32, offline: bool, refresh: bool, 
     Ok(Lab {
         store,
         accelerator: Accelerator::new(accel),
-        timing: Timing::new(time, seed, qemu.version()),
+        timing: Timing::new(time, seed..=last, qemu.version()),
         hypervisor: Hypervisor::Qemu(qemu),
         shim: shim?,
         offline,

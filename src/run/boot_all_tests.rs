@@ -87,7 +87,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         store: Store::open(Some(folder.join("cache"))).expect("a cache"),
         hypervisor: Hypervisor::Scripted(Scripts::new(scripts)),
         accelerator: Accelerator::with_device(setup.choice, &device),
-        timing: Timing::new(TimeChoice::Auto, 1, OLDEST),
+        timing: Timing::new(TimeChoice::Auto, 1..=1, OLDEST),
         shim: Shim::at("/nonexistent".into()),
         offline: true,
         refresh: false,

@@ -5,6 +5,7 @@
 //! from one seed: the same kernel, initramfs, QEMU and seed produce the same bytes.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,7 +81,7 @@ pub enum TimeChoice {
 #[derive(Debug)]
 pub struct Timing {
     choice: TimeChoice,
-    seed: u32,
+    seeds: RangeInclusive<u32>,
     qemu: QemuVersion,
     /// Why this QEMU cannot count instructions.
     refused: Mutex<Option<String>>,
@@ -89,9 +90,9 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// By the user's choice, with this seed, in a QEMU of this version.
-    pub fn new(choice: TimeChoice, seed: u32, qemu: QemuVersion) -> Self {
-        Self { choice, seed, qemu, refused: Mutex::new(None), was_turned_down: AtomicBool::new(false) }
+    /// By the user's choice, with these seeds, in a QEMU of this version.
+    pub fn new(choice: TimeChoice, seeds: RangeInclusive<u32>, qemu: QemuVersion) -> Self {
+        Self { choice, seeds, qemu, refused: Mutex::new(None), was_turned_down: AtomicBool::new(false) }
     }
 
     /// The time of a guest with `cpus` processors; None if it is the host's. `schedule` counts the seeds of one run from 0.
@@ -101,7 +102,7 @@ impl Timing {
         }
         let counts = cpus == 1 || self.qemu >= FIRST_WITH_TURNS;
         self.was_turned_down.fetch_or(!counts, Ordering::Relaxed);
-        counts.then(|| VirtualTime::with_seed(self.seed.wrapping_add(schedule)))
+        counts.then(|| VirtualTime::with_seed(self.seeds.start().wrapping_add(schedule)))
     }
 
     /// Learns from a boot whether QEMU can count instructions: if it cannot, why. Boot again then; [`Timing::of`] gives
@@ -126,7 +127,11 @@ impl Timing {
             (TimeChoice::Auto, Accel::Kvm, _) => "real, as always under KVM".to_owned(),
             (TimeChoice::Auto, Accel::Tcg, Some(why)) => format!("real: this QEMU cannot count instructions: {why}"),
             (TimeChoice::Auto, Accel::Tcg, None) => {
-                let time = VirtualTime::with_seed(self.seed).to_string();
+                let (first, last) = (self.seeds.start(), self.seeds.end());
+                let time = match first == last {
+                    true => VirtualTime::with_seed(*first).to_string(),
+                    false => format!("virtual, seeds {first} to {last}, shift {SHIFT}"),
+                };
                 match self.was_turned_down.load(Ordering::Relaxed) {
                     true => format!("{time}; real for guests with several processors, before QEMU {FIRST_WITH_TURNS}"),
                     false => time,
@@ -147,14 +152,15 @@ mod tests {
     #[test]
     fn time_is_virtual_only_where_it_works() {
         let version = |major| QemuVersion { major, minor: 2, micro: 0 };
-        let auto = Timing::new(TimeChoice::Auto, 7, version(7));
-        let newer = Timing::new(TimeChoice::Auto, 7, version(10));
+        let auto = Timing::new(TimeChoice::Auto, 7..=7, version(7));
+        let newer = Timing::new(TimeChoice::Auto, 7..=26, version(10));
         assert_eq!(newer.of(Accel::Tcg, 2, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 0), Some(VirtualTime { seed: 7, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Tcg, 1, 3), Some(VirtualTime { seed: 10, shift: SHIFT }));
         assert_eq!(auto.of(Accel::Kvm, 1, 0), None);
-        assert_eq!(Timing::new(TimeChoice::Real, 7, version(10)).of(Accel::Tcg, 1, 0), None);
+        assert_eq!(Timing::new(TimeChoice::Real, 7..=7, version(10)).of(Accel::Tcg, 1, 0), None);
         assert_eq!(auto.summary(Accel::Tcg), "virtual, seed 7, shift 4");
+        assert_eq!(newer.summary(Accel::Tcg), "virtual, seeds 7 to 26, shift 4");
         assert_eq!(auto.summary(Accel::Kvm), "real, as always under KVM");
         assert_eq!(auto.of(Accel::Tcg, 2, 0), None);
         let mixed = "virtual, seed 7, shift 4; real for guests with several processors, before QEMU 10.0.0";
