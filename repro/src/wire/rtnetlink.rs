@@ -3,14 +3,27 @@
 //! Netlink is simpler than the older ioctls: IPv4 and IPv6 have one form, and the messages are plain bytes.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+
+use super::{AT_ONCE, wait_readable};
 
 /// `RTM_NEWLINK` with a known index changes that link (include/uapi/linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
 /// `RTM_NEWADDR` (the same file).
 const RTM_NEWADDR: u16 = 20;
+/// `RTM_NEWROUTE` (the same file).
+const RTM_NEWROUTE: u16 = 24;
+/// `RTN_LOCAL`: packets to this destination are for this host (the same file).
+const RTN_LOCAL: u8 = 2;
+/// `RTA_DST`: a route's destination (the same file).
+const RTA_DST: u16 = 1;
+/// `RTMGRP_IPV6_ROUTE`: the group that hears of changed IPv6 routes (the same file).
+const IPV6_ROUTES: u32 = 0x400;
 /// `NLM_F_REQUEST | NLM_F_ACK` (include/uapi/linux/netlink.h).
 const REQUEST_WITH_ACK: u16 = 0x01 | 0x04;
 /// `NLM_F_CREATE | NLM_F_EXCL` (the same file).
@@ -42,7 +55,7 @@ pub fn set_up(interface: u32) -> io::Result<()> {
     request(RTM_NEWLINK, REQUEST_WITH_ACK, &body)
 }
 
-/// Gives the interface an address and the route to its network.
+/// Gives the interface an address and the route to its network. The kernel then accepts packets to the address.
 ///
 /// # Errors
 /// The kernel's error.
@@ -58,12 +71,43 @@ pub fn add_address(interface: u32, address: IpAddr, prefix: u8) -> io::Result<()
         body.extend(attribute.to_ne_bytes());
         body.extend(&bytes);
     }
-    request(RTM_NEWADDR, REQUEST_WITH_ACK | CREATE, &body)
+    let IpAddr::V6(address) = address else { return request(RTM_NEWADDR, REQUEST_WITH_ACK | CREATE, &body) };
+    let routes = netlink_socket()?;
+    bind(&routes, &SocketAddrNetlink::new(0, IPV6_ROUTES))?;
+    request(RTM_NEWADDR, REQUEST_WITH_ACK | CREATE, &body)?;
+    wait_for_local_route(&routes, address)
+}
+
+/// Waits until the kernel announces its own route to the address. It adds this route later, in a worker
+/// (`addrconf_dad_work`, net/ipv6/addrconf.c), even if it does not look for duplicates of the address. On a busy host the
+/// worker is late by hundreds of milliseconds. Until then the kernel drops packets to the address.
+fn wait_for_local_route(routes: &OwnedFd, address: Ipv6Addr) -> io::Result<()> {
+    let deadline = Instant::now() + AT_ONCE;
+    let mut message = [0; 4096];
+    while wait_readable(routes, deadline)? {
+        let (length, _) = recv(routes, &mut message, RecvFlags::empty())?;
+        if announces_local_route(&message[..length], address) {
+            return Ok(());
+        }
+    }
+    let why = format!("timed out after {} ms waiting for the kernel's route to {address}", AT_ONCE.as_millis());
+    Err(io::Error::new(io::ErrorKind::TimedOut, why))
+}
+
+/// Whether a message (struct nlmsghdr, struct rtmsg, attributes) announces a local route to this address.
+fn announces_local_route(message: &[u8], address: Ipv6Addr) -> bool {
+    let destination = [&20_u16.to_ne_bytes()[..], &RTA_DST.to_ne_bytes(), &address.octets()].concat();
+    let is_local = message.get(4..6) == Some(&RTM_NEWROUTE.to_ne_bytes()) && message.get(23) == Some(&RTN_LOCAL);
+    is_local && message[24..].windows(destination.len()).any(|attribute| attribute == destination)
+}
+
+fn netlink_socket() -> io::Result<OwnedFd> {
+    // No protocol means protocol 0, which is NETLINK_ROUTE.
+    Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?)
 }
 
 fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-    // No protocol means protocol 0, which is NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let socket = netlink_socket()?;
     // An unconnected netlink socket sends to the kernel.
     send(&socket, &message(kind, flags, body), SendFlags::empty())?;
     let mut answer = [0; 1024];
@@ -114,6 +158,29 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bad:?}");
         }
         assert!(parse_answer(&answer(NLMSG_ERROR, i32::MIN)).is_err());
+    }
+
+    #[test]
+    fn only_the_local_route_of_the_address_is_waited_for() {
+        // What Linux 6.18 says after the address fd71::1/64: a multicast route, the prefix, the local route.
+        let route = |prefix: u8, kind: u8, destination: &str| {
+            let destination: Ipv6Addr = destination.parse().expect("an address");
+            let mut body = vec![AF_INET6, prefix, 0, 0, 0xff, 2, 0, kind, 0, 0, 0, 0];
+            body.extend([8_u16.to_ne_bytes(), 15_u16.to_ne_bytes(), [0xff, 0], [0, 0]].concat()); // RTA_TABLE
+            body.extend([20_u16.to_ne_bytes(), RTA_DST.to_ne_bytes()].concat());
+            body.extend(destination.octets());
+            message(RTM_NEWROUTE, 0, &body)
+        };
+        let local = route(128, RTN_LOCAL, "fd71::1");
+        let mut removed = local.clone();
+        removed[4] += 1; // RTM_DELROUTE
+        let cut = &local[..local.len() - 1];
+        let others = [route(128, 5, "ff02::1"), route(64, 1, "fd71::"), route(128, RTN_LOCAL, "fe80::1"), removed];
+        let announces = |message: &[u8]| announces_local_route(message, "fd71::1".parse().expect("an address"));
+        assert!(announces(&local));
+        for other in others.iter().map(Vec::as_slice).chain([cut, &local[..23], &[]]) {
+            assert!(!announces(other), "{other:?}");
+        }
     }
 
     #[test]
