@@ -74,6 +74,12 @@ pub enum Source {
     },
 }
 
+impl From<BuildSource> for Source {
+    fn from(build: BuildSource) -> Self {
+        Self::Build(build)
+    }
+}
+
 /// Reads the value of a source's key.
 type Reader = fn(&mut Checker<'_, '_>, &YamlNode) -> Option<Source>;
 

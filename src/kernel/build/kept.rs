@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::code::KernelCode;
 use super::error::{BuildError, BuildStep};
 use super::job::JobDone;
 use super::objects::ObjectTree;
@@ -18,7 +19,7 @@ use crate::kernel::image::BUILT_IMAGE;
 use crate::kernel::store::{Store, sha256_of_parts};
 
 /// Increase it if the same source would build another kernel, for example by other arguments of make.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// The end of a built kernel's release. It is the same for all, so that a change that compiles to nothing gives the
 /// same image.
@@ -34,6 +35,9 @@ pub(super) struct BuildRecord {
     pub image_size: u64,
     pub config_sha256: String,
     config_size: u64,
+    /// Its functions and variables.
+    pub code_sha256: String,
+    code_size: u64,
     /// The first line of each program's `--version`.
     pub toolchain: String,
     /// Lines of the small configuration that the source doesn't have.
@@ -57,7 +61,9 @@ fn record(key: &str) -> String {
 pub(super) fn built(key: &str, toolchain: Option<&Toolchain>, store: &Store) -> Option<BuildRecord> {
     let is_same = |built: &BuildRecord| toolchain.is_none_or(|toolchain| toolchain.id == built.toolchain);
     let is_whole = |built: &BuildRecord| {
-        store.holds(&built.image_sha256, built.image_size) && store.holds(&built.config_sha256, built.config_size)
+        store.holds(&built.image_sha256, built.image_size)
+            && store.holds(&built.config_sha256, built.config_size)
+            && store.holds(&built.code_sha256, built.code_size)
     };
     store.records(&record(key)).find(|built| is_same(built) && is_whole(built))
 }
@@ -76,6 +82,7 @@ pub(super) fn keep(
     let size = |path: &Path| fs::metadata(path).map(|m| m.len()).map_err(BuildError::io(BuildStep::Keep, path));
     let (_, image_sha256, release) = assemble::adopt(&image, store).map_err(BuildError::cache(BuildStep::Keep))?;
     let config_sha256 = store.adopt(&config).map_err(BuildError::cache(BuildStep::Keep))?;
+    let (code_sha256, code_size) = KernelCode::read(tree)?.keep(store)?;
     let built = BuildRecord {
         kernel: kernel.to_owned(),
         release,
@@ -83,6 +90,8 @@ pub(super) fn keep(
         image_size: size(&image)?,
         config_sha256,
         config_size: size(&config)?,
+        code_sha256,
+        code_size,
         toolchain: toolchain.id.clone(),
         dropped: done.dropped.clone(),
         workarounds: done.workarounds.args(),

@@ -3,6 +3,7 @@
 //! Built kernels are kept by content, under a key made from source and configuration. After an interruption (Ctrl-C,
 //! kill -9, a full disk, a power cut) the next build resumes, and never takes a half-written file for a finished one.
 
+mod code;
 mod config;
 mod error;
 mod folder;
@@ -11,6 +12,7 @@ mod kept;
 mod listing;
 mod make;
 mod makefile;
+mod object_code;
 mod objects;
 mod obtain;
 mod order;
@@ -27,6 +29,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::code::{CodeDifference, FunctionDifference, KernelCode};
 pub(super) use self::config::{ConfigOrder, Goal};
 pub use self::error::{BuildError, BuildStep};
 pub(super) use self::job::{JobDone, JobEvent, ObjectJob, free_mib};
@@ -59,6 +62,8 @@ pub struct SourceId {
 pub struct BuiltKernel {
     /// The kernel, ready to boot.
     pub kernel: Kernel,
+    /// Its functions and variables; None if they were not kept whole.
+    pub code: Option<KernelCode>,
     /// What this build did; `None` if the kernel existed already.
     pub work: Option<BuildWork>,
 }
@@ -87,7 +92,7 @@ pub fn build(wanted: &BuildSource, with: &Obtain) -> Result<BuiltKernel, BuildEr
     let prepared = PreparedBuild::of(wanted, with)?;
     let tools = toolchain();
     if let Some(built) = kept::built(&prepared.key, tools.as_ref().ok(), with.store) {
-        return prepared.kernel(&built, with).map(|kernel| BuiltKernel { kernel, work: None });
+        return finished(&prepared, &built, None, with);
     }
     let tools = tools?;
     let copy = &prepared.origin.copy;
@@ -96,11 +101,28 @@ pub fn build(wanted: &BuildSource, with: &Obtain) -> Result<BuiltKernel, BuildEr
     let _lock = lock.map_err(BuildError::cache(BuildStep::Fetch))?;
     // The other build may have built it.
     if let Some(built) = kept::built(&prepared.key, Some(&tools), with.store) {
-        return prepared.kernel(&built, with).map(|kernel| BuiltKernel { kernel, work: None });
+        return finished(&prepared, &built, None, with);
     }
     let (built, work) = make(&subject, &prepared, &tools, with)?;
-    let kernel = prepared.kernel(&built, with)?;
-    Ok(BuiltKernel { kernel, work: Some(work) })
+    finished(&prepared, &built, Some(work), with)
+}
+
+fn finished(
+    prepared: &PreparedBuild,
+    built: &BuildRecord,
+    work: Option<BuildWork>,
+    with: &Obtain,
+) -> Result<BuiltKernel, BuildError> {
+    let code = KernelCode::kept(&built.code_sha256, with.store);
+    Ok(BuiltKernel { kernel: prepared.kernel(built, with)?, code, work })
+}
+
+/// The files of the source that the patches of a build change. Nothing is built.
+///
+/// # Errors
+/// If something cannot be read, or a patch doesn't fit.
+pub fn patched_files(wanted: &BuildSource, with: &Obtain) -> Result<Vec<String>, BuildError> {
+    Ok(PreparedBuild::of(wanted, with)?.patched().map(str::to_owned).collect())
 }
 
 /// A patch, for `fuzz/`.

@@ -19,6 +19,11 @@ const CERTIFICATES: [&str; 2] = ["SYSTEM_TRUSTED_KEYS", "SYSTEM_REVOCATION_KEYS"
 const OTHER_ARCHITECTURES: [&str; 12] =
     ["ARM64", "ARM", "RISCV", "PPC64", "PPC", "S390", "MIPS", "LOONGARCH", "SPARC", "PARISC", "X86_32", "UML"];
 
+/// Options that let a guest count entries of functions, and don't change other code. Probes need modules before 6.10.
+const REACH_OPTIONS: [&str; 4] = ["CONFIG_MODULES", "CONFIG_KPROBES", "CONFIG_FTRACE", "CONFIG_KPROBE_EVENTS"];
+/// What kernels before 4.12 call `CONFIG_KPROBE_EVENTS`.
+const OLD_REACH_OPTION: &str = "CONFIG_KPROBE_EVENT";
+
 /// A configuration to build with.
 pub(super) struct BuildConfigOrder {
     pub order: ConfigOrder,
@@ -52,13 +57,19 @@ pub(super) fn order(build: &BuildSource) -> Result<BuildConfigOrder, BuildError>
     let required = join(own.lines());
     let (order, family, adapted) = match user {
         None => {
-            let text = join(small.lines().chain(own.lines()));
+            let reach: Vec<String> =
+                REACH_OPTIONS.iter().chain([&OLD_REACH_OPTION]).map(|option| format!("{option}=y")).collect();
+            let text = join(small.lines().chain(reach.iter().map(String::as_str)).chain(own.lines()));
             let wished = without(&small, &required);
             let order = ConfigOrder { text, goal: Goal::AllNo, required, wished, depends: None };
             (order, "small".to_owned(), Vec::new())
         }
         Some((path, (text, config))) => {
-            let adapted = adapted(&config, &small, &build.needs);
+            let reach = REACH_OPTIONS.map(|option| format!("{option}=y"));
+            let wanted = join(small.lines().chain(reach.iter().map(String::as_str)));
+            let needs: Vec<String> =
+                build.needs.iter().map(String::as_str).chain(REACH_OPTIONS).map(str::to_owned).collect();
+            let adapted = adapted(&config, &wanted, &needs);
             let added = adapted.join("\n");
             let text = format!("{}\n{added}\n{required}", text.trim_end());
             let wished = without(&added, &required);
@@ -138,6 +149,7 @@ mod tests {
         assert!(text.contains("CONFIG_SMP=y\n") && !text.contains("# CONFIG_SMP is not set"), "{text}");
         assert_eq!((required.as_str(), goal), ("CONFIG_SMP=y\nCONFIG_FOO=y\n", Goal::AllNo));
         assert!(wished.contains("CONFIG_TUN=y\n") && !wished.contains("CONFIG_SMP"), "{wished}");
+        assert!(text.contains("CONFIG_KPROBE_EVENT=y\n") && !wished.contains("KPROBE"), "no source has both names");
         assert_eq!((made.family.as_str(), made.files.len()), ("small", 1));
     }
 
@@ -149,9 +161,10 @@ mod tests {
         let fragment = file(&folder, "f", "CONFIG_E1000=y\n");
         let needs = ["CONFIG_VETH", "CONFIG_ODD"].map(str::to_owned).to_vec();
         let made = order(&BuildSource { needs, ..of(Some(base), vec![fragment]) }).unwrap();
-        let adapted = ["CONFIG_TUN=y", "CONFIG_ODD=y", "CONFIG_SYSTEM_TRUSTED_KEYS=\"\""];
+        let probes = ["CONFIG_MODULES=y", "CONFIG_KPROBES=y", "CONFIG_FTRACE=y", "CONFIG_KPROBE_EVENTS=y"];
+        let adapted = [&["CONFIG_TUN=y", "CONFIG_ODD=y"], &probes[..], &["CONFIG_SYSTEM_TRUSTED_KEYS=\"\""]].concat();
         assert_eq!(made.adapted, adapted);
-        let added = "CONFIG_TUN=y\nCONFIG_ODD=y\nCONFIG_SYSTEM_TRUSTED_KEYS=\"\"\nCONFIG_E1000=y\n";
+        let added = format!("{}\nCONFIG_E1000=y\n", adapted.join("\n"));
         assert_eq!((made.order.text, made.order.goal), (format!("{text}{added}"), Goal::Old));
         assert_ne!(made.family, "small");
     }

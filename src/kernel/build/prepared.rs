@@ -110,6 +110,11 @@ impl PreparedBuild {
         remarks
     }
 
+    /// The files that patches changed.
+    pub(super) fn patched(&self) -> impl Iterator<Item = &str> {
+        self.patched.keys().map(String::as_str)
+    }
+
     /// Its files for the lock.
     pub(super) fn into_files(self) -> Vec<LockedFile> {
         self.files

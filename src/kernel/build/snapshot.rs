@@ -39,6 +39,11 @@ impl SourceSnapshot {
         self.patched.get(path).map(Option::as_deref)
     }
 
+    /// The files that patches changed.
+    pub fn patched_files(&self) -> impl Iterator<Item = &String> {
+        self.patched.keys()
+    }
+
     /// A file of the commit; none if it has no such file, or the base is a folder.
     ///
     /// # Errors
