@@ -1,9 +1,11 @@
 //! Opens repositories for the rooms `kernel` and `evidence`, and resolves revisions. If libgit2 can't read something,
 //! the error says what to do.
 
+mod change;
 mod error;
 mod packs;
 mod revision;
+mod row;
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _};
@@ -14,9 +16,11 @@ use flate2::read::ZlibDecoder;
 use git2::Oid;
 use tempfile::TempDir;
 
+pub use change::{ChangeCommit, ChangeError, MOST_COMMITS, RevisionChange};
 pub use error::RepositoryError;
 pub(crate) use packs::PackIndexes;
 pub(crate) use revision::{no_such_revision, resolve};
+pub use row::{RevisionRows, RowRevision};
 
 /// The longest configuration, list of grafts or list of shallow commits to read, in bytes.
 pub(crate) const LONGEST: u64 = 64 << 20;
