@@ -40,6 +40,8 @@ pub mod results;
 
 pub mod validate;
 
+pub mod prove;
+
 pub mod report;
 
 pub mod cli;

@@ -77,3 +77,32 @@ fn wrongly_judged_control_invalidates_the_run() {
     assert!(ran.stdout.contains("cannot be trusted"), "{}", ran.stdout);
     assert!(ran.stdout.contains("debian-12"), "{}", ran.stdout);
 }
+
+/// Eight kernels with the stall, and then eight without, as releases of one line.
+#[test]
+fn turn_in_sixteen_controls_takes_eight_boots() {
+    let affected = ["stall-break", "stall-half-fix-slack", "stall-half-fix", "stall-break-no-counter"];
+    let good = ["stock", "stall-never-had", "stall-fixed-counter-noisy", "syn-cookie-strict"];
+    let mut matrix = "bugs: [tcp-fragment-stall]\nkernels:\n".to_owned();
+    let mut release = 0;
+    for controls in [affected, good] {
+        for (line, control) in LINES.iter().flat_map(|line| controls.map(|control| (line, control))) {
+            release += 1;
+            matrix += &format!("  - {{ name: r{release}, control: {{ name: {control}, line: \"{line}\" }} }}\n");
+        }
+    }
+    let lab = lab();
+    lab.write("kernels.yaml", &matrix);
+    for (ends, boots) in [(["r1", "r16"], 8), (["r5", "r12"], 7)] {
+        let asked = ["prove", "--bug", "tcp-fragment-stall", "--accel", "tcg", "--format", "json", "--between"];
+        let ran = lab.run(&[&asked[..], &ends].concat());
+        ran.ends_with(0);
+        let proof: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let turns = &proof["searches"][0]["turns"];
+        let ends = (&turns[0]["from"], &turns[0]["to"], &turns[0]["confirmed"], turns.as_array().map(Vec::len));
+        assert_eq!(ends, (&"r8".into(), &"r9".into(), &true.into(), Some(1)));
+        assert!(proof["boots"].as_u64().is_some_and(|made| made <= boots), "{}", proof["boots"]);
+        let line = proof["lines"][0].as_str().unwrap_or_default();
+        assert!(line.starts_with("flips: r8 affected → r9 not-affected") && line.contains("binary agrees"), "{line}");
+    }
+}

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{kernels, validate};
+use super::{kernels, prove, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -37,6 +37,8 @@ pub(super) enum Command {
     Affected(Affected),
     /// Decide whether a kernel may go out, and write what is attached to a rollout
     Validate(validate::Validate),
+    /// Prove that a change flips the verdict, or find where it turns
+    Prove(prove::Prove),
     /// Repeat a boot of a finished run, with the same inputs
     Replay(Replay),
     /// Show a finished run
@@ -102,7 +104,7 @@ impl<F: ValueEnum + Send + Sync + 'static> Output<F> {
 }
 
 /// The arguments of every command that boots guests.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct MachineArgs {
     /// Keep runs in this folder
     #[arg(long, value_name = "DIR", default_value = "results")]

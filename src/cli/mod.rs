@@ -23,6 +23,7 @@ mod host_command;
 mod kernels;
 mod matrix_file;
 mod pins;
+mod prove;
 mod replay;
 mod report;
 mod run;
@@ -95,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Affected(args) => affected::affected(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Prove(args) => prove::prove(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
         Command::Host(args) => host_command::host(&args),

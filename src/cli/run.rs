@@ -11,7 +11,7 @@ use super::matrix_file::Locks;
 use super::pins::Pins;
 use super::{Run, Stop, ended, host, matrix_file, show_run};
 use crate::exit::Exit;
-use crate::matrix::{LeftOut, Matrix};
+use crate::matrix::{LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, CacheUse, Lab, RunPlan};
@@ -89,17 +89,59 @@ pub(super) struct JudgedRun {
 
 /// Judges a matrix, shows the progress, and writes a new folder in `results`.
 pub(super) fn in_folder(asked: RunPlan, lab: &Arc<Lab>, results: &Path) -> Result<JudgedRun, Stop> {
-    let mut folder = Folder::create(results, record(&asked, lab)).map_err(Stop::no_verdict)?;
-    let path = folder.path().to_owned();
+    let mut run = OpenRun::open(&asked.matrix.path, &asked.profiles, asked.natural, lab, results)?;
+    run.judge(asked, lab)?;
+    Ok(run.close())
+}
 
-    let runtime = host::runtime()?;
-    let ended = runtime.block_on(judge(asked, Arc::clone(lab), &mut folder))?;
-    // A download may still run in a thread; it ends with the process.
-    runtime.shutdown_background();
+/// A run whose folder is open, for several judgings.
+pub(super) struct OpenRun {
+    folder: Folder,
+    lab: Arc<Lab>,
+    runtime: tokio::runtime::Runtime,
+    interrupted: bool,
+}
 
-    let time = lab.timing.summary(lab.accelerator.used());
-    let written = folder.close(lab.accelerator.summary(), time, matches!(ended, Ended::Interrupted));
-    Ok(JudgedRun { document: folder.document(), folder: path, written })
+impl OpenRun {
+    /// Makes its folder.
+    pub(super) fn open(
+        matrix: &Path,
+        profiles: &[Profile],
+        natural: bool,
+        lab: &Arc<Lab>,
+        results: &Path,
+    ) -> Result<Self, Stop> {
+        let runtime = host::runtime()?;
+        let folder = Folder::create(results, record(matrix, profiles, natural, lab)).map_err(Stop::no_verdict)?;
+        Ok(Self { folder, lab: Arc::clone(lab), runtime, interrupted: false })
+    }
+
+    /// Its folder.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Judges kernels, whose names are new in this run. Returns whether all were judged, and nothing interrupted it.
+    pub(super) fn judge(&mut self, asked: RunPlan, lab: &Arc<Lab>) -> Result<bool, Stop> {
+        let ended = self.runtime.block_on(judge(asked, Arc::clone(lab), &mut self.folder))?;
+        self.interrupted |= matches!(ended, Ended::Interrupted);
+        Ok(!self.interrupted)
+    }
+
+    /// The run so far.
+    pub(super) fn document(&self) -> MatrixDocument {
+        self.folder.document()
+    }
+
+    /// Ends it.
+    pub(super) fn close(mut self) -> JudgedRun {
+        // A download may still run in a thread; it ends with the process.
+        self.runtime.shutdown_background();
+        let time = self.lab.timing.summary(self.lab.accelerator.used());
+        let written = self.folder.close(self.lab.accelerator.summary(), time, self.interrupted);
+        let folder = self.folder.path().to_owned();
+        JudgedRun { document: self.folder.document(), folder, written }
+    }
 }
 
 /// How the judging ended.
@@ -152,7 +194,7 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-fn record(asked: &RunPlan, lab: &Lab) -> RunRecord {
+fn record(matrix: &Path, profiles: &[Profile], natural: bool, lab: &Lab) -> RunRecord {
     let seconds = host::now();
     RunRecord {
         id: format!("{}-{}", seconds.strftime("%Y%m%d-%H%M%S"), std::process::id()),
@@ -162,9 +204,9 @@ fn record(asked: &RunPlan, lab: &Lab) -> RunRecord {
         interrupted: false,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         arguments: std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect(),
-        matrix: asked.matrix.path.display().to_string(),
-        profiles: asked.profiles.clone(),
-        natural: asked.natural,
+        matrix: matrix.display().to_string(),
+        profiles: profiles.to_vec(),
+        natural,
         jobs: lab.jobs,
         host: host::record(),
         qemu: host::qemu_record(lab),

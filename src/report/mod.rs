@@ -14,6 +14,7 @@ mod json;
 mod kernels;
 mod line;
 mod live;
+mod proof;
 mod stderr;
 mod style;
 mod table;

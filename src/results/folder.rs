@@ -131,7 +131,7 @@ impl Folder {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Planned(questions) => {
-                self.planned.clone_from(questions);
+                self.planned.extend_from_slice(questions);
                 self.keep_room();
                 self.write_soon();
             }

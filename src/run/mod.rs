@@ -26,7 +26,7 @@ pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use guest_boot::boot_again;
 pub use probe::{ProbeError, Probed, probe_host};
 pub use programs::{BadPrograms, programs};
-pub use reach::{CellReach, FunctionReach, REACH_OPTIONS};
+pub use reach::{CellReach, FunctionReach};
 pub use recording::{Recording, RecordingError};
 pub use seeds::SeedCount;
 pub use settle::judge_again;

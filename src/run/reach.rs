@@ -6,12 +6,6 @@ use std::fmt;
 use backproof_protocol::{FunctionEntries, Reach};
 use serde::{Deserialize, Serialize};
 
-/// Options that let a kernel count entries of functions, for `needs` of a build, which allows for options that the source
-/// lacks. Old kernels, such as 4.4, have `CONFIG_KPROBE_EVENT` instead of `CONFIG_KPROBE_EVENTS`, and before 6.10 probes
-/// need modules.
-pub const REACH_OPTIONS: [&str; 5] =
-    ["CONFIG_MODULES", "CONFIG_KPROBES", "CONFIG_FTRACE", "CONFIG_KPROBE_EVENTS", "CONFIG_KPROBE_EVENT"];
-
 /// The longest reason of a guest to keep, in characters.
 const MAX_WHY: usize = 300;
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::tiny_kernel::{Act, image};
 
+/// The release of what is built of it.
+const RELEASE: &str = "6.1.7-backproof";
+
 const MAKEFILE: &str = "\
 VERSION = 6
 PATCHLEVEL = 1
@@ -20,7 +23,7 @@ olddefconfig:
 	@mkdir -p $(O) && touch $(O)/.config
 
 bzImage: $(sources:%.c=$(O)/%.o)
-	@mkdir -p $(O)/arch/x86/boot && { cat $(CURDIR)/image; printf '6.1.7%s\\0' '$(LOCALVERSION)'; cat $^ $(O)/.config; } > $(O)/arch/x86/boot/bzImage
+	@mkdir -p $(O)/arch/x86/boot && kind=$$(sed -n 's/^behaves: //p' $(CURDIR)/net/b.c) && { cat $(CURDIR)/image$$kind; printf '6.1.7%s\\0' '$(LOCALVERSION)'; cat $^ $(O)/.config; } > $(O)/arch/x86/boot/bzImage
 	@cat $^ > $(O)/vmlinux
 
 $(O)/generated.h:
@@ -65,15 +68,58 @@ impl FakeSource {
         source.write("net/a.c", "whole a\n");
         source.write("net/b.c", "whole b\n");
         source.write("arch/x86/Makefile", "");
-        // The release follows the image, at the offset in `kernel_version` (Documentation/arch/x86/boot.rst).
-        let mut image = image(&[Act::Halt]);
-        let at = u16::try_from(image.len() - 0x200).expect("a small image");
-        image[0x20e..0x210].copy_from_slice(&at.to_le_bytes());
-        fs::write(source.path().join("image"), image).expect("a file");
+        source.write_image("image", &[Act::Halt]);
         for (name, text) in files {
             source.write(name, text);
         }
         source
+    }
+
+    /// What is built of it boots, and behaves as the line `behaves: …` of net/b.c has it: `-affected`, `-fixed`, `-dies`.
+    pub fn behaving(here: &Path, bug: &str) -> Self {
+        let source = Self::new(here, &[]);
+        let agent = |line: String| Act::Agent(line + "\n");
+        let banner = Act::Console(format!("[    0.000000] Linux version {RELEASE}\r\n"));
+        let hello = agent(format!(
+            r#"{{"type":"hello","version":3,"agent":"0","release":"{RELEASE}","build":"","cpus":1,"uptime_ms":1,"features":{{}}}}"#
+        ));
+        let check = |name: &str, role: &str, shown: &str| {
+            format!(r#"{{"name":"{name}","role":"{role}","shown":"{shown}","why":"it says so"}}"#)
+        };
+        for (kind, conclusion, shown) in [("-affected", "affected", "yes"), ("-fixed", "not-affected", "no")] {
+            let checks = [
+                check("recipe", "recipe", shown),
+                check("positive", "positive-control", "yes"),
+                check("negative", "negative-control", "no"),
+            ];
+            let report = format!(
+                r#"{{"type":"report","job":"{bug}","conclusion":"{conclusion}","why":"a boot that says {conclusion}","checks":[{}],"took_ms":1}}"#,
+                checks.join(",")
+            );
+            source.write_image(
+                &format!("image{kind}"),
+                &[
+                    banner.clone(),
+                    hello.clone(),
+                    agent(format!(r#"{{"type":"started","job":"{bug}"}}"#)),
+                    agent(report),
+                    agent(r#"{"type":"end","reports":1}"#.to_owned()),
+                    Act::Console("[    1.000000] reboot: machine restart\r\n".to_owned()),
+                    Act::Reset,
+                ],
+            );
+        }
+        source.write_image("image-dies", &[banner, Act::Reset]);
+        source.write("net/b.c", "behaves: -affected\n");
+        source
+    }
+
+    fn write_image(&self, name: &str, acts: &[Act]) {
+        // The release follows the image, at the offset in `kernel_version` (Documentation/arch/x86/boot.rst).
+        let mut image = image(acts);
+        let at = u16::try_from(image.len() - 0x200).expect("a small image");
+        image[0x20e..0x210].copy_from_slice(&at.to_le_bytes());
+        fs::write(self.path().join(name), image).expect("a file");
     }
 
     pub fn path(&self) -> PathBuf {

@@ -45,6 +45,26 @@ impl Bugs {
         }
         if wrong.is_empty() { Ok(self) } else { Err(BadDossiers(wrong)) }
     }
+
+    /// Adds a bug.
+    ///
+    /// # Errors
+    /// If another has its name.
+    pub fn with(mut self, bug: Bug) -> Result<Self, String> {
+        self.require_new(&bug)?;
+        self.0.push(bug);
+        Ok(self)
+    }
+
+    fn require_new(&self, bug: &Bug) -> Result<(), String> {
+        if BUILT_IN.iter().any(|(name, _)| *name == bug.id.as_str()) {
+            return Err(format!("the bug `{}` is built in: rename yours, and its file", bug.id));
+        }
+        match self.get(&bug.id) {
+            Some(_) => Err(format!("another folder has a dossier for `{}`: rename this one", bug.id)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The folder's dossiers, and misnamed files that look like dossiers, each sorted by name.
@@ -87,12 +107,7 @@ fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
     let bytes = file::bytes(path).map_err(|error| of_file(format!("cannot read the dossier: {error}")))?;
     let bug = check::read(&bytes, path, Owner::User(fields::folder_of(path)))?;
     // The name is that of the file, so this concerns the whole file.
-    if BUILT_IN.iter().any(|(name, _)| *name == bug.id.as_str()) {
-        return Err(of_file(format!("the bug `{}` is built in: rename yours, and its file", bug.id)));
-    }
-    if known.get(&bug.id).is_some() {
-        return Err(of_file(format!("another folder has a dossier for `{}`: rename this one", bug.id)));
-    }
+    known.require_new(&bug).map_err(of_file)?;
     Ok(bug)
 }
 

@@ -1,6 +1,7 @@
 //! The bugs' dossiers: the facts about each bug, in one YAML file each. The reference is docs/dossiers.md.
 
 use std::path::Path;
+use std::time::Duration;
 
 pub mod c;
 mod chain;
@@ -34,8 +35,11 @@ pub use spans::{Spans, Standing, Steps};
 pub use upstream::{BadRelease, First, PackageVersion, ReleaseLine, Upstream};
 
 use super::{Problems, fields};
-use crate::words::{BugId, Role};
+use crate::words::{BadName, BugId, Role};
 use reproducer::Owner;
+
+/// The time limit of a program without a dossier.
+const PROGRAM_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The built-in dossiers: each file's name and text.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -105,6 +109,35 @@ impl Bug {
     /// All mistakes at once.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Problems> {
         check::read(text.as_bytes(), path, Owner::User(fields::folder_of(path)))
+    }
+}
+
+impl Bug {
+    /// A bug of which only a program is known that provokes it. It has the program's name.
+    ///
+    /// # Errors
+    /// If the program's name is no name of a bug.
+    pub fn of_program(program: &Path) -> Result<Self, BadName> {
+        let name = program.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(Self {
+            id: name.parse()?,
+            title: format!("what {} provokes", program.display()),
+            summary: String::new(),
+            applies_if: Vec::new(),
+            chain: Vec::new(),
+            without_break: None,
+            releases: None,
+            source: Vec::new(),
+            binary: Vec::new(),
+            strings: Vec::new(),
+            reproducer: Some(ReproducerSpec {
+                program: ProgramSource::File(program.to_owned()),
+                needs: Needs::default(),
+                deadline: PROGRAM_DEADLINE,
+            }),
+            mitigations: Vec::new(),
+            references: Vec::new(),
+        })
     }
 }
 

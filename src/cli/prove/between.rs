@@ -1,0 +1,252 @@
+//! Searches for the place where the verdict turns, by booting.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Prove;
+use super::question::{ProofQuestion, is_real, repeat};
+use super::row::{SearchRow, of_repository};
+use crate::cli::run::OpenRun;
+use crate::cli::{MachineArgs, Stop, ended, host, show};
+use crate::evidence::Witness;
+use crate::exit::Exit;
+use crate::json;
+use crate::matrix::KernelEntry;
+use crate::prove::{
+    BadEnds, PROOF_FILE, RowKernel, RowSearch, SCHEMA_VERSION, SaidOfKernel, Turn, TurnProof, TurnSearch, no_turn,
+};
+use crate::repository::RevisionRows;
+use crate::results::{MatrixDocument, write_file};
+use crate::run::{Lab, RunPlan};
+use crate::validate::ToolRecord;
+use crate::verdict::Verdict;
+use crate::vm::DEFAULT_SEED;
+use crate::words::{KernelName, Outcome};
+
+/// Merges whose branches are searched, one in the other.
+const DEEPEST: usize = 20;
+
+/// Searches, and gives the exit code.
+pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop> {
+    let row = SearchRow::of(args, question)?;
+    let (lab, seeds) = ProofQuestion::lab(args, 1)?;
+    let other = other_lab(args, &lab, seeds)?;
+    let matrix = question.matrix().path;
+    let run = OpenRun::open(&matrix, &question.profiles, false, &lab, &args.host.results)?;
+    let (booted, known) = (0, HashMap::new());
+    let mut hunt = Hunt { args, question, lab, other, seeds, run, booted, known, interrupted: false };
+    let mut searches = vec![hunt.search(row)?];
+    let bad = searches.first().and_then(|(_, search)| search.bad_ends());
+    if args.repo.is_some() && bad.is_none() {
+        hunt.go_on_to_commits(&mut searches)?;
+    }
+    let booted = hunt.booted;
+    let judged = hunt.run.close();
+    let exit_code = match bad {
+        _ if judged.document.run.interrupted => Exit::Interrupted,
+        Some(BadEnds::Same { .. }) => Exit::Usage,
+        Some(BadEnds::Unjudged(_)) => Exit::NoVerdict,
+        None if searches.iter().flat_map(|(found, _)| &found.turns).all(|turn| turn.confirmed) => Exit::Clean,
+        None => Exit::NoVerdict,
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for (found, search) in &searches {
+        lines.extend(found.turns.iter().map(crate::prove::VerdictTurn::line));
+        lines.extend(search.bad_ends().map(|bad| no_turn(&found.row, bad)));
+    }
+    let proof = TurnProof {
+        schema_version: SCHEMA_VERSION,
+        bug: question.bug.id.clone(),
+        searches: searches.into_iter().map(|(found, _)| found).collect(),
+        lines,
+        boots: booted,
+        tool: ToolRecord::of(&judged.document.run),
+        folder: judged.folder.display().to_string(),
+        repeat: repeat(&judged.document.run.arguments),
+        exit_code,
+    };
+    let written = json::to_vec(&proof).map_err(Stop::no_verdict);
+    let written = written.and_then(|text| {
+        write_file(&judged.folder.join(PROOF_FILE), &text, true).and(judged.written).map_err(Stop::no_verdict)
+    });
+    let printed = show(&proof, args.output.format, args.output.style());
+    ended(ended(exit_code, printed)?, written)
+}
+
+/// A lab with the seeds after those of `lab`, to confirm by.
+fn other_lab(args: &Prove, lab: &Arc<Lab>, seeds: u32) -> Result<Arc<Lab>, Stop> {
+    if is_real(args) {
+        return Ok(Arc::clone(lab));
+    }
+    let seed = args.host.seed.unwrap_or(DEFAULT_SEED).checked_add(seeds);
+    let machine = MachineArgs { seed: seed.or(Some(DEFAULT_SEED)), ..args.host.clone() };
+    Ok(Arc::new(host::lab(&machine, seeds, args.offline, false, host::cpus())?))
+}
+
+/// A search in progress.
+struct Hunt<'a> {
+    args: &'a Prove,
+    question: &'a ProofQuestion,
+    lab: Arc<Lab>,
+    /// Confirms.
+    other: Arc<Lab>,
+    seeds: u32,
+    run: OpenRun,
+    booted: usize,
+    /// The kernels of the searches so far, by their commits.
+    known: HashMap<String, RowKernel>,
+    interrupted: bool,
+}
+
+impl Hunt<'_> {
+    /// Finds the turns of a row, and confirms both sides of each.
+    fn search(&mut self, mut row: SearchRow) -> Result<(RowSearch, TurnSearch), Stop> {
+        row.recall(&self.known);
+        let mut search = TurnSearch::new(row.kernels.len());
+        for (at, kernel) in row.kernels.iter().enumerate().filter(|(_, kernel)| kernel.verdict.is_some()) {
+            search.tell(at, affected(kernel.verdict));
+        }
+        let ends: Vec<usize> = search.ends().into_iter().filter(|end| search.known(*end).is_none()).collect();
+        self.boot(&mut row, &mut search, &ends)?;
+        self.finish(&mut row, &mut search)?;
+        for _ in 0..self.args.spot_checks {
+            let Some(spot) = search.spot().filter(|_| !self.interrupted) else { break };
+            self.boot(&mut row, &mut search, &[spot])?;
+            self.finish(&mut row, &mut search)?;
+        }
+        let sides: BTreeSet<usize> = search.turns().iter().flat_map(|turn| [turn.from, turn.to]).collect();
+        let confirmed = self.confirm(&row, &search, &sides)?;
+        for (kernel, revision) in row.kernels.iter().zip(&row.revisions) {
+            self.known.insert(revision.commit.clone(), kernel.clone());
+        }
+        let turns = RowSearch::turns_of(&row.kernels, &search, |at| confirmed.contains(&at));
+        Ok((RowSearch { what: row.what, row: row.kernels, turns }, search))
+    }
+
+    fn finish(&mut self, row: &mut SearchRow, search: &mut TurnSearch) -> Result<(), Stop> {
+        while let Some(next) = search.next().filter(|_| !self.interrupted) {
+            self.boot(row, search, &[next])?;
+        }
+        Ok(())
+    }
+
+    /// Goes on between the revisions of each turn, to the commit; and where that merges a branch, into the branch.
+    fn go_on_to_commits(&mut self, searches: &mut Vec<(RowSearch, TurnSearch)>) -> Result<(), Stop> {
+        let (args, question) = (self.args, self.question);
+        let mut open: Vec<(String, String)> = ends_of(searches.last(), &self.known);
+        let mut depth = 0;
+        while let Some((from, to)) = open.pop().filter(|_| !self.interrupted && depth < DEEPEST) {
+            depth += 1;
+            let row = SearchRow::commits(args, question, &from, &to)?;
+            let merged = row.revisions.last().and_then(|revision| revision.merges.clone());
+            let rows = RevisionRows::open(args.repo.as_deref().unwrap_or_else(|| std::path::Path::new("")));
+            match (row.revisions.len(), merged) {
+                (0..=2, None) => {}
+                // The commit itself is a merge: its branch may have brought the turn in.
+                (0..=2, Some(branch)) => {
+                    let parent = rows.and_then(|rows| rows.first_parent(&to)).map_err(of_repository)?;
+                    let branch = SearchRow::commits(args, question, &parent, &branch)?;
+                    if branch.revisions.len() > 1 {
+                        let found = self.search(branch)?;
+                        // The end of the branch is like the merge's first parent: only the merge turns the verdict.
+                        if found.1.bad_ends().is_none() {
+                            open.extend(ends_of(Some(&found), &self.known));
+                            searches.push(found);
+                        }
+                    }
+                }
+                (_, _) => {
+                    let found = self.search(row)?;
+                    open.extend(ends_of(Some(&found), &self.known));
+                    searches.push(found);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Boots kernels of the row.
+    fn boot(&mut self, row: &mut SearchRow, search: &mut TurnSearch, which: &[usize]) -> Result<(), Stop> {
+        let entries: Vec<KernelEntry> = which.iter().filter_map(|at| row.entries.get(*at)).cloned().collect();
+        let lab = Arc::clone(&self.lab);
+        let Some(document) = self.judge(entries, &lab)? else { return Ok(()) };
+        for at in which {
+            let Some(kernel) = row.kernels.get_mut(*at) else { continue };
+            let (verdict, reason, said) = told(&document, &kernel.name);
+            search.tell(*at, affected(Some(verdict)));
+            (kernel.verdict, kernel.reason, kernel.said) = (Some(verdict), reason, said);
+        }
+        Ok(())
+    }
+
+    /// Boots the sides of turns again. Those that come to the same.
+    fn confirm(
+        &mut self,
+        row: &SearchRow,
+        search: &TurnSearch,
+        which: &BTreeSet<usize>,
+    ) -> Result<BTreeSet<usize>, Stop> {
+        let again = |at: &usize| -> Option<(usize, KernelEntry)> {
+            let entry = row.entries.get(*at)?;
+            let name = format!("{}-again", entry.name).parse().ok()?;
+            Some((*at, KernelEntry { name, ..entry.clone() }))
+        };
+        let again: Vec<(usize, KernelEntry)> = which.iter().filter_map(again).collect();
+        let lab = Arc::clone(&self.other);
+        let entries = again.iter().map(|(_, entry)| entry.clone()).collect();
+        let Some(document) = self.judge(entries, &lab)? else { return Ok(BTreeSet::new()) };
+        let same = |(at, entry): &(usize, KernelEntry)| {
+            Some(affected(Some(told(&document, &entry.name).0))) == search.known(*at)
+        };
+        Ok(again.iter().filter(|one| same(one)).map(|(at, _)| *at).collect())
+    }
+
+    /// Judges kernels. None if interrupted.
+    fn judge(&mut self, entries: Vec<KernelEntry>, lab: &Arc<Lab>) -> Result<Option<MatrixDocument>, Stop> {
+        if entries.is_empty() || self.interrupted {
+            return Ok((!self.interrupted).then(|| self.run.document()));
+        }
+        self.booted += entries.len();
+        let plan = RunPlan { seeds: self.seeds, ..self.question.plan(entries)? };
+        self.interrupted = !self.run.judge(plan, lab)?;
+        Ok((!self.interrupted).then(|| self.run.document()))
+    }
+}
+
+/// The commits of the turns that a search found.
+fn ends_of(found: Option<&(RowSearch, TurnSearch)>, known: &HashMap<String, RowKernel>) -> Vec<(String, String)> {
+    let Some((found, search)) = found else { return Vec::new() };
+    let commit = |at: usize| {
+        let name = &found.row.get(at)?.name;
+        known.iter().find(|(_, kernel)| kernel.name == *name).map(|(commit, _)| commit.clone())
+    };
+    let ends = |turn: Turn| Some((commit(turn.from)?, commit(turn.to)?));
+    search.turns().into_iter().filter_map(ends).collect()
+}
+
+fn affected(verdict: Option<Verdict>) -> Option<bool> {
+    match verdict? {
+        Verdict::Affected => Some(true),
+        Verdict::NotAffected => Some(false),
+        Verdict::Unknown => None,
+    }
+}
+
+/// What a kernel's boot came to, why it came to nothing, and what the other witnesses say.
+fn told(document: &MatrixDocument, name: &KernelName) -> (Verdict, Option<String>, Vec<SaidOfKernel>) {
+    let Some(cell) = document.cells.iter().find(|cell| cell.kernel == *name) else {
+        return (Verdict::Unknown, Some("it was not booted".to_owned()), Vec::new());
+    };
+    let said = cell
+        .judgement
+        .findings
+        .iter()
+        .filter(|found| found.witness != Witness::Runtime)
+        .map(SaidOfKernel::of)
+        .collect();
+    let was_booted = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty();
+    match (was_booted, cell.judgement.verdict) {
+        (true, verdict @ (Verdict::Affected | Verdict::NotAffected)) => (verdict, None, said),
+        _ => (Verdict::Unknown, cell.judgement.reason.clone(), said),
+    }
+}

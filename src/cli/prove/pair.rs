@@ -1,0 +1,215 @@
+//! Proves a change: builds a source with and without it, boots both, and compares.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+
+use super::Prove;
+use super::change::VersionedChange;
+use super::question::{ProofQuestion, repeat};
+use crate::cli::run::OpenRun;
+use crate::cli::{Stop, ended, show};
+use crate::exit::Exit;
+use crate::json;
+use crate::kernel::Obtain;
+use crate::kernel::build::{BuildError, BuiltKernel, build};
+use crate::matrix::{BuildSource, KernelEntry};
+use crate::prove::{
+    ChangeProof, CodeChange, Flip, NoFlipCause, PROOF_FILE, ProofSide, ProvenChange, Purpose, SCHEMA_VERSION,
+    SideBuild, turns_at,
+};
+use crate::report::Fetching;
+use crate::results::{MatrixDocument, write_file};
+use crate::run::{CellReach, Lab};
+use crate::validate::ToolRecord;
+use crate::verdict::Verdict;
+use crate::words::{Expectation, KernelName, Outcome};
+
+/// Schedules of each side.
+const SEEDS: u32 = 3;
+/// The most functions whose entries a guest counts.
+const MOST_COUNTED: usize = backproof_protocol::MAX_REACH;
+
+/// A version of the source, built or not.
+struct Side {
+    name: KernelName,
+    parts: usize,
+    source: BuildSource,
+    patch: Option<String>,
+    built: Result<BuiltKernel, String>,
+}
+
+/// Proves the change, and gives the exit code.
+pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop> {
+    let versioned = VersionedChange::of(args, question)?;
+    let (lab, seeds) = ProofQuestion::lab(args, SEEDS)?;
+    let mut run = OpenRun::open(&question.matrix().path, &question.profiles, false, &lab, &args.host.results)?;
+    let sides = build_sides(&versioned, &lab, run.path(), args, question)?;
+    let code = code_change(&sides);
+    let kernels: Vec<KernelEntry> = sides.iter().filter_map(|side| entry(side, &versioned.change, question)).collect();
+    if !kernels.is_empty() {
+        let without = code.functions(|one| one.before.is_some());
+        let with = code.functions(|one| one.after.is_some());
+        let functions = |side: &Side| {
+            let all = if side.parts == 0 { &without } else { &with };
+            (side.name.clone(), all.iter().take(MOST_COUNTED).cloned().collect())
+        };
+        let reach = sides.iter().map(functions).collect();
+        let plan = question.plan(kernels)?;
+        run.judge(crate::run::RunPlan { seeds, reach, ..plan }, &lab)?;
+    }
+    let judged = run.close();
+    let proof = proof(versioned.change, &sides, code, &judged.document, &judged.folder, question);
+    let written = json::to_vec(&proof).map_err(Stop::no_verdict);
+    let written = written.and_then(|text| {
+        write_file(&judged.folder.join(PROOF_FILE), &text, true).and(judged.written).map_err(Stop::no_verdict)
+    });
+    let printed = show(&proof, args.output.format, args.output.style());
+    ended(ended(proof.exit_code, printed)?, written)
+}
+
+/// Builds the versions: the source as it is first, because the others compile only what differs from it.
+fn build_sides(
+    versioned: &VersionedChange,
+    lab: &Arc<Lab>,
+    folder: &Path,
+    args: &Prove,
+    question: &ProofQuestion,
+) -> Result<Vec<Side>, Stop> {
+    let all = versioned.change.parts.len();
+    let wanted: Vec<usize> = if args.each { (0..=all).collect() } else { vec![0, all] };
+    let order: Vec<usize> = if versioned.change.is_in { wanted.iter().rev().copied().collect() } else { wanted };
+    let fetching = Fetching::new();
+    let mut sides = Vec::new();
+    for parts in order {
+        let name = side_name(parts, all)?;
+        let (source, patch) = versioned.source(parts, name.as_str(), folder, args, question)?;
+        let tell = |progress| fetching.tell(&progress);
+        let with =
+            Obtain { store: &lab.store, shim: &lab.shim, offline: true, refresh: false, locked: None, tell: &tell };
+        let built = match build(&source, &with) {
+            Ok(built) => Ok(built),
+            // The version itself is broken. The others may not be.
+            Err(error @ (BuildError::Make { .. } | BuildError::Config { .. })) => {
+                Err(format!("it doesn't build: {}", error.to_string().lines().next().unwrap_or_default()))
+            }
+            Err(error) => {
+                fetching.finish();
+                return Err(Stop::of(error));
+            }
+        };
+        sides.push(Side { name, parts, source, patch, built });
+    }
+    fetching.finish();
+    sides.sort_by_key(|side| side.parts);
+    Ok(sides)
+}
+
+fn side_name(parts: usize, all: usize) -> Result<KernelName, Stop> {
+    let name = match parts {
+        0 => "without".to_owned(),
+        _ if parts == all => "with".to_owned(),
+        _ => format!("with-{parts}"),
+    };
+    name.parse().map_err(|error| Stop::usage(anyhow!("{error}")))
+}
+
+/// The kernel of a side, for the run. What is expected of it is what the change is for.
+fn entry(side: &Side, change: &ProvenChange, question: &ProofQuestion) -> Option<KernelEntry> {
+    side.built.as_ref().ok()?;
+    let bug = question.bug.id.clone();
+    let plain = KernelEntry::plain(side.name.clone(), side.source.clone().into(), vec![bug.clone()]);
+    let is_bad = match change.purpose {
+        Purpose::Repair => side.parts < change.parts.len(),
+        Purpose::Break => side.parts == change.parts.len(),
+    };
+    let outcome = if is_bad { Outcome::Fail } else { Outcome::Pass };
+    Some(KernelEntry { expect: BTreeMap::from([(bug, Expectation::Outcome(outcome))]), ..plain })
+}
+
+/// What the whole change does to the code.
+fn code_change(sides: &[Side]) -> CodeChange {
+    let built = |side: Option<&Side>| side.and_then(|side| side.built.as_ref().ok().cloned());
+    let (without, with) = (built(sides.first()), built(sides.last()));
+    let both = [&without, &with];
+    let snapshots = both.into_iter().flatten().filter_map(|built| built.kernel.source.as_ref());
+    let mut files: Vec<String> = snapshots.flat_map(|source| source.patched_files().cloned()).collect();
+    files.sort();
+    files.dedup();
+    let is_compiled = |file: &String| {
+        let said = both.into_iter().flatten().filter_map(|built| built.code.as_ref()?.compiles(file));
+        said.reduce(|one, other| one || other)
+    };
+    let not_compiled = files.iter().filter(|file| is_compiled(file) == Some(false)).cloned().collect();
+    let pair = without.as_ref().zip(with.as_ref());
+    CodeChange {
+        not_compiled,
+        files,
+        same_image: pair.is_some_and(|(without, with)| without.kernel.image_sha256 == with.kernel.image_sha256),
+        difference: pair.and_then(|(without, with)| Some(without.code.as_ref()?.difference(with.code.as_ref()?))),
+    }
+}
+
+fn proof(
+    change: ProvenChange,
+    sides: &[Side],
+    code: CodeChange,
+    document: &MatrixDocument,
+    folder: &Path,
+    question: &ProofQuestion,
+) -> ChangeProof {
+    let sides: Vec<ProofSide> = sides.iter().map(|side| proven(side, document)).collect();
+    let verdict = |side: Option<&ProofSide>| side.map_or(Verdict::Unknown, |side| side.verdict);
+    let flip = Flip::of(verdict(sides.first()), verdict(sides.last()), change.purpose);
+    let no_flip = matches!(flip, Flip::StaysAffected | Flip::StaysGood | Flip::WrongDirection).then(|| {
+        let reach = sides.last().map(|side| side.reach.clone()).unwrap_or_default();
+        NoFlipCause::of(&code.changed(), &reach)
+    });
+    let turns_at = if sides.len() > 2 { turns_at(&sides) } else { Vec::new() };
+    ChangeProof {
+        schema_version: SCHEMA_VERSION,
+        bug: question.bug.id.clone(),
+        flip,
+        why: ChangeProof::sentence(flip, no_flip.as_ref(), &sides),
+        no_flip,
+        change,
+        sides,
+        turns_at,
+        code,
+        tool: ToolRecord::of(&document.run),
+        folder: folder.display().to_string(),
+        repeat: repeat(&document.run.arguments),
+        exit_code: if document.run.interrupted { Exit::Interrupted } else { flip.exit() },
+    }
+}
+
+/// What a side came to. Only a boot proves anything.
+fn proven(side: &Side, document: &MatrixDocument) -> ProofSide {
+    let cell = document.cells.iter().find(|cell| cell.kernel == side.name);
+    let built = side.built.as_ref().ok();
+    let (verdict, why) = match (&side.built, cell) {
+        (Err(why), _) => (Verdict::Unknown, why.clone()),
+        (Ok(_), None) => (Verdict::Unknown, "it was not booted".to_owned()),
+        (Ok(_), Some(cell)) => {
+            let why = cell.judgement.reason.clone().or_else(|| cell.judgement.surest().map(|found| found.why.clone()));
+            let was_booted = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty();
+            let verdict = if was_booted { cell.judgement.verdict } else { Verdict::Unknown };
+            (verdict, why.unwrap_or_default())
+        }
+    };
+    ProofSide {
+        name: side.name.clone(),
+        parts: side.parts,
+        patch: side.patch.clone(),
+        verdict,
+        state: cell.and_then(|cell| cell.judgement.state),
+        seeds: cell.and_then(|cell| cell.trials.seeds),
+        why,
+        release: built.and_then(|built| built.kernel.release.clone()),
+        image_sha256: built.map(|built| built.kernel.image_sha256.clone()),
+        build: built.and_then(|built| built.work.as_ref()).map(SideBuild::from),
+        reach: cell.map_or_else(CellReach::new, |cell| cell.trials.reach.clone()),
+    }
+}
