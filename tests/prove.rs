@@ -6,11 +6,10 @@ use std::process::Command;
 use serde_json::Value;
 
 mod common;
-use common::fake_source::FakeSource;
+use common::fake_source::{FIX, FakeSource};
 use common::{Lab, Ran};
 
 const BUG: &str = "tcp-fragment-stall";
-const FIX: &str = "--- a/net/b.c\n+++ b/net/b.c\n@@ -1 +1 @@\n-behaves: -affected\n+behaves: -fixed\n";
 
 struct ProofLab {
     lab: Lab,

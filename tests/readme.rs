@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 mod common;
+use common::fake_source::{FIX, FakeSource};
 use common::server::{Answer, Server};
 use common::{Lab, Ran, stalling_package};
 
@@ -44,6 +45,18 @@ fn every_command_of_the_readme_works() {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));
     let server = Server::new();
     server.on("/linux-image-4.19.57.deb", [Answer::file(stalling_package(1000), "\"1\"")]);
+    // The kernel of the command that proves a patch.
+    let source = FakeSource::behaving(lab.dir.path(), "tcp-fragment-stall");
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        let done = Command::new("git").arg("-C").arg(source.path()).args(identity).args(arguments).status();
+        assert!(done.expect("git").success(), "{arguments:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "a release"]);
+    git(&["tag", "v6.1.56"]);
+    lab.write("fix.patch", FIX);
     let mut ran = 0;
     for block in blocks(&readme) {
         for command in &block.commands {
@@ -55,8 +68,8 @@ fn every_command_of_the_readme_works() {
                 continue;
             } else {
                 let here = command.replace("https://kernel.example", &server.at(""));
-                if here != *command {
-                    // No other test may use files from here.
+                if here != *command || command.contains(" prove ") {
+                    // No other run may use files from here.
                     shell.env("BACKPROOF_CACHE", lab.path("cache")).env("no_proxy", "127.0.0.1");
                 }
                 shell.current_dir(lab.dir.path()).args(["-c", &here]);

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::tiny_kernel::{Act, image};
 
+/// Makes [`FakeSource::behaving`] good.
+pub const FIX: &str = "--- a/net/b.c\n+++ b/net/b.c\n@@ -1 +1 @@\n-behaves: -affected\n+behaves: -fixed\n";
+
 /// The release of what is built of it.
 const RELEASE: &str = "6.1.7-backproof";
 
