@@ -65,7 +65,7 @@ pub(in crate::cli) struct Validate {
     /// Boot each guest under N seeds, from --seed on, in virtual time [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
     seeds: Option<u32>,
-    /// Boot every guest, even if its boot is cached
+    /// Boot KERNEL and the baseline, even if their boots are cached
     #[arg(long)]
     fresh: bool,
     /// Take names of kernels and profiles from this matrix [default: ./kernels.yaml, or the built-in one]
@@ -160,12 +160,12 @@ impl Asked {
 
     /// Judges the candidate and the baseline.
     fn run(&self, lab: &Arc<Lab>, args: &Validate) -> Result<JudgedRun, Stop> {
-        let plan = self.plan(self.entries(), self.profiles.clone(), args)?;
+        let cache = if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual };
+        let plan = self.plan(self.entries(), self.profiles.clone(), cache)?;
         in_folder(RunPlan { seeds: self.seeds, ..plan }, lab, &args.host.results)
     }
 
-    fn plan(&self, kernels: Vec<KernelEntry>, profiles: Vec<Profile>, args: &Validate) -> Result<RunPlan, Stop> {
-        let cache = if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual };
+    fn plan(&self, kernels: Vec<KernelEntry>, profiles: Vec<Profile>, cache: CacheUse) -> Result<RunPlan, Stop> {
         RunPlan::plain(self.matrix_of(kernels), self.bugs.clone(), profiles, cache).map_err(Stop::usage)
     }
 
@@ -284,7 +284,9 @@ fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Opti
     }
     let kernels = entries.len();
     let own = vec![Profile::default_for(asked.ids.clone())];
-    let JudgedRun { document, folder, written } = in_folder(asked.plan(entries, own, args)?, lab, &args.host.results)?;
+    // Also with --fresh: a kept boot is judged again by today's rules.
+    let plan = asked.plan(entries, own, CacheUse::Virtual)?;
+    let JudgedRun { document, folder, written } = in_folder(plan, lab, &args.host.results)?;
     written.map_err(Stop::no_verdict)?;
     Ok((!document.run.interrupted).then(|| ControlsJudged {
         kernels,
