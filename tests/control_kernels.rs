@@ -100,7 +100,7 @@ fn turn_in_sixteen_controls_takes_eight_boots() {
         let proof: Value = serde_json::from_str(&ran.stdout).expect("JSON");
         let turns = &proof["searches"][0]["turns"];
         let ends = (&turns[0]["from"], &turns[0]["to"], &turns[0]["confirmed"], turns.as_array().map(Vec::len));
-        assert_eq!(ends, (&"r8".into(), &"r9".into(), &true.into(), Some(1)));
+        assert_eq!(ends, (&"r8".into(), &"r9".into(), &"confirmed".into(), Some(1)));
         assert!(proof["boots"].as_u64().is_some_and(|made| made <= boots), "{}", proof["boots"]);
         let line = proof["lines"][0].as_str().unwrap_or_default();
         assert!(line.starts_with("flips: r8 affected → r9 not-affected") && line.contains("binary agrees"), "{line}");

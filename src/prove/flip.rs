@@ -5,9 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::proof::CodeChange;
 use crate::exit::Exit;
-use crate::kernel::build::CodeDifference;
-use crate::run::CellReach;
+use crate::kernel::build::is_elsewhere;
+use crate::run::{CellReach, FunctionReach, SeedCount};
 use crate::verdict::Verdict;
 
 /// What a change is to do.
@@ -49,6 +50,18 @@ impl Flip {
         }
     }
 
+    /// How many seeds the good side needs so that its silence is no chance: if a schedule shows the bug as often as on the
+    /// bad side, at most 5 % of all tries stay silent. None if it had enough.
+    pub fn more_seeds(bad: Option<SeedCount>, good: Option<SeedCount>) -> Option<u32> {
+        let (bad, good) = (bad?, good?);
+        let share = f64::from(bad.affected) / f64::from(bad.tried.max(1));
+        if share >= 1.0 || share <= 0.0 {
+            return None;
+        }
+        let needed = (0.05_f64.ln() / (1.0 - share).ln()).ceil() as u32;
+        (good.tried < needed).then_some(needed)
+    }
+
     /// The exit of a command with it.
     pub fn exit(self) -> Exit {
         match self {
@@ -75,7 +88,7 @@ impl fmt::Display for Flip {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum NoFlipCause {
-    /// None of the changed files is compiled in this configuration.
+    /// The kernel has no object of any of the changed files.
     NotCompiled {
         /// The files.
         files: Vec<String>,
@@ -92,13 +105,13 @@ pub enum NoFlipCause {
         /// How often each was entered: `ran 14 times in 3 boots`.
         functions: BTreeMap<String, String>,
     },
-    /// Only data differs, whose use nobody counts.
+    /// Only data differs. Nothing counts its uses.
     OnlyData {
         /// What differs.
         data: Vec<String>,
     },
-    /// It is not known whether they ran.
-    NotCounted {
+    /// It is not known whether the changed code ran.
+    NotKnown {
         /// Why.
         why: String,
     },
@@ -106,51 +119,48 @@ pub enum NoFlipCause {
 
 impl NoFlipCause {
     /// By the code of both sides, and by how often the functions that differ ran.
-    pub fn of(change: &ChangedCode<'_>, reach: &CellReach) -> Self {
-        let Some(difference) = change.difference else {
-            let why = "the code of both kernels was not kept: build them again with an empty cache".to_owned();
-            return if change.same_image { Self::no_op(change) } else { Self::NotCounted { why } };
-        };
-        if change.same_image || difference.is_empty() {
-            return Self::no_op(change);
+    pub fn of(change: &CodeChange, reach: &CellReach) -> Self {
+        let not_known = |why: &str| Self::NotKnown { why: why.to_owned() };
+        if change.same_image {
+            let none = !change.files.is_empty() && change.not_compiled.len() == change.files.len();
+            return if none { Self::NotCompiled { files: change.not_compiled.clone() } } else { Self::NoOp };
         }
-        if difference.functions.is_empty() {
-            let data = difference.data.iter().chain(&difference.objects).cloned().collect();
+        let Some(difference) = &change.difference else {
+            return not_known("the code of both kernels was not kept; an empty --cache builds them again");
+        };
+        if difference.is_empty() {
+            return match change.files.iter().all(|file| is_compared(file)) {
+                true => Self::NoOp,
+                false => not_known("the images differ, in parts that are not compared"),
+            };
+        }
+        let functions = change.functions(|_| true);
+        let entered = reach.iter().filter(|(_, reach)| reach.was_entered() == Some(true));
+        let ran: BTreeMap<String, String> = entered.map(|(name, reach)| (name.clone(), reach.to_string())).collect();
+        if !ran.is_empty() {
+            return Self::Reached { functions: ran };
+        }
+        let data: Vec<String> = difference.data.clone();
+        if functions.is_empty() {
             return Self::OnlyData { data };
         }
-        let entered = reach.iter().filter(|(_, reach)| reach.was_entered() == Some(true));
-        let functions: BTreeMap<String, String> =
-            entered.map(|(name, reach)| (name.clone(), reach.to_string())).collect();
-        if !functions.is_empty() {
-            return Self::Reached { functions };
+        let is_unreached = |name: &&String| reach.get(*name).and_then(FunctionReach::was_entered) == Some(false);
+        match functions.iter().find(|name| !is_unreached(name)) {
+            Some(name) => {
+                let why = reach.get(name).map_or_else(|| "not counted".to_owned(), ToString::to_string);
+                not_known(&format!("{name}: {why}"))
+            }
+            None if !data.is_empty() => {
+                not_known(&format!("{} did not run, but data differs, too: {}", some(&functions), some(&data)))
+            }
+            None => Self::NeverReached { functions },
         }
-        let unknown = reach.iter().find(|(_, reach)| reach.was_entered().is_none());
-        match unknown.map(|(name, reach)| format!("{name}: {reach}")) {
-            Some(why) => Self::NotCounted { why },
-            None if reach.is_empty() => Self::NotCounted { why: "no guest counted its functions".to_owned() },
-            None => Self::NeverReached { functions: reach.keys().cloned().collect() },
-        }
-    }
-
-    fn no_op(change: &ChangedCode<'_>) -> Self {
-        if change.not_compiled.is_empty() || change.not_compiled.len() < change.files {
-            return Self::NoOp;
-        }
-        Self::NotCompiled { files: change.not_compiled.clone() }
     }
 }
 
-/// What a change does to a kernel's code.
-#[derive(Clone, Debug)]
-pub struct ChangedCode<'a> {
-    /// How many files of the source it changes.
-    pub files: usize,
-    /// Those that this configuration doesn't compile.
-    pub not_compiled: Vec<String>,
-    /// Whether both images are the same file.
-    pub same_image: bool,
-    /// How the code differs, if it was kept.
-    pub difference: Option<&'a CodeDifference>,
+/// Whether everything that a file is compiled to is compared. Linker scripts, for example, are not.
+fn is_compared(file: &str) -> bool {
+    (file.ends_with(".c") || file.ends_with(".h")) && !is_elsewhere(file)
 }
 
 /// A sentence that follows the verdicts.
@@ -158,7 +168,7 @@ impl fmt::Display for NoFlipCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotCompiled { files } => {
-                write!(f, "no-op: this configuration doesn't compile {}", some(files))
+                write!(f, "no-op: in this configuration the kernel has no object of {}", some(files))
             }
             Self::NoOp => f.write_str("no-op: the change compiles to the same code and data"),
             Self::NeverReached { functions } => {
@@ -168,8 +178,8 @@ impl fmt::Display for NoFlipCause {
                 let counts: Vec<String> = functions.iter().map(|(name, ran)| format!("{name} {ran}")).collect();
                 write!(f, "reached: {} while the reproducer did, so the change is wrong or not enough", some(&counts))
             }
-            Self::OnlyData { data } => write!(f, "only data differs, and nobody counts its use: {}", some(data)),
-            Self::NotCounted { why } => write!(f, "whether the changed code ran is not known: {why}"),
+            Self::OnlyData { data } => write!(f, "only data differs, and its uses cannot be counted: {}", some(data)),
+            Self::NotKnown { why } => write!(f, "the reason is not known: {why}"),
         }
     }
 }

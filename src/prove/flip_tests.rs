@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernel::build::FunctionDifference;
+use crate::kernel::build::{CodeDifference, FunctionDifference};
 use crate::run::FunctionReach;
 
 fn difference(functions: &[&str], data: &[&str]) -> CodeDifference {
@@ -43,49 +43,74 @@ fn verdicts_and_purpose_decide_the_flip() {
 }
 
 #[test]
-fn cause_is_the_first_that_is_known() {
-    let (same, code, data) =
-        (difference(&[], &[]), difference(&["f"], &["net/a.o: v"]), difference(&[], &["net/a.o: v"]));
-    let counted = reach(&[("f", 3, 0, None)]);
-    for (same_image, not_compiled, difference, reach, says) in [
-        (true, &["net/b.c"][..], Some(&same), &counted, "no-op: this configuration doesn't compile net/b.c"),
-        (true, &[], Some(&same), &counted, "no-op: the change compiles to the same code and data"),
-        (true, &[], None, &counted, "no-op: the change compiles to the same code and data"),
-        (false, &[], Some(&same), &counted, "no-op: the change compiles to the same code and data"),
-        (false, &[], Some(&data), &counted, "only data differs, and nobody counts its use: net/a.o: v"),
-        (false, &[], Some(&code), &counted, "never reached: f did not run while the reproducer did"),
+fn cause_is_said_only_where_it_is_known() {
+    let (same, data) = (difference(&[], &[]), difference(&[], &["net/a.o: v"]));
+    let (one, two) = (difference(&["f"], &[]), difference(&["f", "g"], &[]));
+    let mixed = difference(&["f"], &["net/a.o: v"]);
+    let unreached = reach(&[("f", 3, 0, None)]);
+    let no_op = "no-op: the change compiles to the same code and data";
+    for (same_image, file, difference, reach, says) in [
+        (true, "net/b.c", Some(&same), &unreached, "no-op: in this configuration the kernel has no object of net/b.c"),
+        (true, "net/a.c", Some(&same), &unreached, no_op),
+        (true, "net/a.c", None, &unreached, no_op),
+        (false, "net/a.h", Some(&same), &unreached, no_op),
         (
             false,
-            &[],
-            Some(&code),
+            "arch/x86/kernel/vmlinux.lds.S",
+            Some(&same),
+            &unreached,
+            "the reason is not known: the images differ, in parts that are not compared",
+        ),
+        (false, "net/a.c", Some(&data), &unreached, "only data differs, and its uses cannot be counted: net/a.o: v"),
+        (false, "net/a.c", Some(&one), &unreached, "never reached: f did not run while the reproducer did"),
+        (
+            false,
+            "net/a.c",
+            Some(&two),
             &reach(&[("f", 3, 42, None), ("g", 3, 0, None)]),
             "reached: f ran 42 times in 3 boots while the reproducer did, so the change is wrong or not enough",
         ),
         (
             false,
-            &[],
-            Some(&code),
+            "net/a.c",
+            Some(&two),
             &reach(&[("f", 3, 0, None), ("g", 0, 0, Some("no such function"))]),
-            "whether the changed code ran is not known: g: not counted: no such function",
+            "the reason is not known: g: not counted: no such function",
+        ),
+        (false, "net/a.c", Some(&two), &unreached, "the reason is not known: g: not counted"),
+        (
+            false,
+            "net/a.c",
+            Some(&mixed),
+            &unreached,
+            "the reason is not known: f did not run, but data differs, too: net/a.o: v",
         ),
         (
             false,
-            &[],
-            Some(&code),
-            &reach(&[]),
-            "whether the changed code ran is not known: no guest counted its functions",
-        ),
-        (
-            false,
-            &[],
+            "net/a.c",
             None,
-            &counted,
-            "whether the changed code ran is not known: the code of both kernels was not kept: build them again with an \
-             empty cache",
+            &unreached,
+            "the reason is not known: the code of both kernels was not kept; an empty --cache builds them again",
         ),
     ] {
-        let not_compiled = not_compiled.iter().map(|file| (*file).to_owned()).collect();
-        let change = ChangedCode { files: 1, not_compiled, same_image, difference };
+        let files = vec![file.to_owned()];
+        let not_compiled = files.iter().filter(|file| *file == "net/b.c").cloned().collect();
+        let change = CodeChange { files, not_compiled, same_image, difference: difference.cloned() };
         assert_eq!(NoFlipCause::of(&change, reach).to_string(), says);
+    }
+}
+
+#[test]
+fn silence_counts_only_if_it_is_no_chance() {
+    let count = |tried, affected| Some(SeedCount { tried, affected, first: None, broken: 0 });
+    for (bad, good, more) in [
+        (count(3, 3), count(3, 0), None),
+        (count(3, 2), count(3, 0), None),
+        (count(3, 1), count(3, 0), Some(8)),
+        (count(20, 1), count(20, 0), Some(59)),
+        (count(20, 1), count(60, 0), None),
+        (None, None, None),
+    ] {
+        assert_eq!(Flip::more_seeds(bad, good), more, "{bad:?}");
     }
 }

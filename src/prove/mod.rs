@@ -5,9 +5,9 @@ mod proof;
 mod search;
 mod turns;
 
-pub use flip::{ChangedCode, Flip, NoFlipCause, Purpose};
+pub use flip::{Flip, NoFlipCause, Purpose};
 pub use proof::{
-    ChangePart, ChangeProof, CodeChange, PROOF_FILE, ProofSide, ProvenChange, SCHEMA_VERSION, SideBuild, turns_at,
+    ChangePart, ChangeProof, CodeChange, PROOF_FILE, ProofSide, ProvenChange, SCHEMA_VERSION, SideBuild, TurningParts,
 };
 pub use search::{BadEnds, Turn, TurnSearch};
-pub use turns::{RowKernel, RowSearch, SaidOfKernel, TurnProof, VerdictTurn, no_turn};
+pub use turns::{Confirmation, RowKernel, RowSearch, SaidOfKernel, TurnProof, VerdictTurn, no_turn};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::flip::{ChangedCode, Flip, NoFlipCause, Purpose};
+use super::flip::{Flip, NoFlipCause, Purpose};
 use crate::exit::Exit;
 use crate::kernel::build::{BuildWork, CodeDifference, FunctionDifference};
 use crate::run::{CellReach, SeedCount};
@@ -34,9 +34,9 @@ pub struct ChangeProof {
     pub change: ProvenChange,
     /// The kernels, from the one without the change to the one with all of it.
     pub sides: Vec<ProofSide>,
-    /// Of several parts, those at which the verdict turns: their places, from 1 on. Only if each was judged.
+    /// Of several parts that were judged one by one: where the verdict turns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub turns_at: Vec<usize>,
+    pub turns_at: Vec<TurningParts>,
     /// What it does to the kernel's code.
     pub code: CodeChange,
     /// By what it was judged.
@@ -112,6 +112,9 @@ pub struct ProofSide {
     /// The schedules that showed the bug, in virtual time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds: Option<SeedCount>,
+    /// Whether its silence proves nothing by itself, because the reproducer has no positive control.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// Why, in a sentence.
     pub why: String,
     /// Its release.
@@ -147,7 +150,7 @@ impl From<&BuildWork> for SideBuild {
 pub struct CodeChange {
     /// The files of the source that it changes.
     pub files: Vec<String>,
-    /// Those of them that this configuration doesn't compile.
+    /// Those of them that the kernel has no object of.
     pub not_compiled: Vec<String>,
     /// Whether both images are the same file.
     pub same_image: bool,
@@ -156,14 +159,9 @@ pub struct CodeChange {
 }
 
 impl CodeChange {
-    /// The part that decides why a verdict does not flip.
-    pub fn changed(&self) -> ChangedCode<'_> {
-        ChangedCode {
-            files: self.files.len(),
-            not_compiled: self.not_compiled.clone(),
-            same_image: self.same_image,
-            difference: self.difference.as_ref(),
-        }
+    /// Whether both kernels are the same, as far as is known.
+    pub fn is_same(&self) -> bool {
+        self.same_image || self.difference.as_ref().is_some_and(CodeDifference::is_empty)
     }
 
     /// The functions that differ and that a side has, without the compiler's endings (`.isra.0`, `.cold`), each once.
@@ -177,10 +175,22 @@ impl CodeChange {
     }
 }
 
-/// The places where the verdict turns in a series, from 1 on: the part that turns it. A side without a verdict is passed.
-pub fn turns_at(sides: &[ProofSide]) -> Vec<usize> {
-    let judged: Vec<&ProofSide> = sides.iter().filter(|side| side.verdict != Verdict::Unknown).collect();
-    judged.windows(2).filter(|pair| pair[0].verdict != pair[1].verdict).map(|pair| pair[1].parts).collect()
+/// Parts of a series, from 1 on, of which one turns the verdict: several if those between have no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TurningParts {
+    /// The first.
+    pub first: usize,
+    /// The last.
+    pub last: usize,
+}
+
+impl TurningParts {
+    /// The turns between the sides that have a verdict.
+    pub fn of(sides: &[ProofSide]) -> Vec<Self> {
+        let judged: Vec<&ProofSide> = sides.iter().filter(|side| side.verdict != Verdict::Unknown).collect();
+        let turns = judged.windows(2).filter(|pair| pair[0].verdict != pair[1].verdict);
+        turns.map(|pair| Self { first: pair[0].parts + 1, last: pair[1].parts }).collect()
+    }
 }
 
 impl ChangeProof {
@@ -208,5 +218,6 @@ impl ChangeProof {
 /// `affected (3 of 3 seeds)`.
 fn shown(side: &ProofSide) -> String {
     let seeds = side.seeds.map_or_else(String::new, |seeds| format!(" ({} of {} seeds)", seeds.affected, seeds.tried));
-    format!("{}{seeds}", side.verdict)
+    let unproven = if side.unproven { ", unproven" } else { "" };
+    format!("{}{unproven}{seeds}", side.verdict)
 }

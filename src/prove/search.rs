@@ -183,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_turn_is_between_neighbours_or_kernels_without_a_verdict(kernels in "[xo?]{2,40}") {
+        fn every_turn_is_between_neighbours_or_unjudged_kernels(kernels in "[xo?]{2,40}") {
             let kernels = row(&kernels);
             let (search, _) = run(&kernels);
             let ends = [kernels[0], kernels[kernels.len() - 1]];

@@ -39,6 +39,9 @@ pub struct RowSearch {
     pub what: String,
     /// The kernels, in their order.
     pub row: Vec<RowKernel>,
+    /// The commits of a repository's revisions.
+    #[serde(skip)]
+    pub commits: Vec<String>,
     /// The turns.
     pub turns: Vec<VerdictTurn>,
 }
@@ -92,6 +95,18 @@ impl SaidOfKernel {
     }
 }
 
+/// What second boots of the sides of a turn say: under another seed, or in real time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirmation {
+    /// The same as the first ones.
+    Confirmed,
+    /// Nothing: they broke, or were not made.
+    NotJudged,
+    /// The opposite.
+    Differs,
+}
+
 /// A turn of the verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerdictTurn {
@@ -101,8 +116,8 @@ pub struct VerdictTurn {
     pub to: String,
     /// Whether the bug comes in.
     pub breaks: bool,
-    /// Whether both sides were booted again with another seed, and came to the same.
-    pub confirmed: bool,
+    /// Whether second boots of both sides say the same.
+    pub confirmed: Confirmation,
     /// Kernels between them without a verdict.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unjudged: Vec<String>,
@@ -119,8 +134,10 @@ impl VerdictTurn {
         if !self.unjudged.is_empty() {
             line += &format!("; without a verdict between them: {}", self.unjudged.join(", "));
         }
-        if !self.confirmed {
-            line += "; not confirmed: another seed came to something else";
+        match self.confirmed {
+            Confirmation::Confirmed => {}
+            Confirmation::NotJudged => line += "; not confirmed: the second boots have no verdict",
+            Confirmation::Differs => line += "; not confirmed: a second boot says the opposite",
         }
         for witness in &self.witnesses {
             line += &format!("; {witness}");
@@ -130,16 +147,20 @@ impl VerdictTurn {
 }
 
 impl RowSearch {
-    /// The turns of a search in this row, with what the other witnesses say of them. `confirmed` tells whether a kernel
-    /// came to the same again.
-    pub fn turns_of(row: &[RowKernel], search: &TurnSearch, confirmed: impl Fn(usize) -> bool) -> Vec<VerdictTurn> {
+    /// The turns of a search in this row, with what the other witnesses say of them. `confirmed` tells what a
+    /// kernel's second boot says.
+    pub fn turns_of(
+        row: &[RowKernel],
+        search: &TurnSearch,
+        confirmed: impl Fn(usize) -> Confirmation,
+    ) -> Vec<VerdictTurn> {
         let turn = |turn: super::search::Turn| {
             let label = |at: usize| row.get(at).map(|kernel| kernel.label.clone()).unwrap_or_default();
             VerdictTurn {
                 from: label(turn.from),
                 to: label(turn.to),
                 breaks: turn.breaks,
-                confirmed: confirmed(turn.from) && confirmed(turn.to),
+                confirmed: confirmed(turn.from).max(confirmed(turn.to)),
                 unjudged: (turn.from + 1..turn.to).map(label).collect(),
                 witnesses: witnesses(row, turn.from, turn.to, turn.breaks),
             }

@@ -42,10 +42,14 @@ impl Document for ChangeProof {
             row(&mut text, side, widest, style, self);
         }
         label(&mut text, "change", &self.told(), style);
-        for at in &self.turns_at {
-            let part = self.change.parts.get(at.saturating_sub(1)).map(|part| part.says()).unwrap_or_default();
+        for turn in &self.turns_at {
+            let part = self.change.parts.get(turn.last.saturating_sub(1)).map(|part| part.says()).unwrap_or_default();
             let of = self.change.parts.len();
-            label(&mut text, "turns at", &format!("{at} of {of}: {part}"), style);
+            let line = match turn.first == turn.last {
+                true => format!("{} of {of}: {part}", turn.last),
+                false => format!("{} to {} of {of}: those between have no verdict", turn.first, turn.last),
+            };
+            label(&mut text, "turns at", &line, style);
         }
         let lines = match &self.code.difference {
             Some(difference) if !difference.is_empty() => differences(difference),
@@ -75,8 +79,8 @@ impl ChangeProof {
         };
         let merges = if change.merges > 0 { format!("; {} merges left out", change.merges) } else { String::new() };
         let is_in = match change.is_in {
-            true => "which has it: it was taken out for `without`",
-            false => "which lacks it: it was applied for `with`",
+            true => "which has it; `without` is the source with it taken out",
+            false => "which lacks it; `with` is the source with it applied",
         };
         format!("{parts}, in {}, {is_in}{merges}", change.origin)
     }

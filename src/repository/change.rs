@@ -80,8 +80,18 @@ pub enum ChangeError {
         /// Whether the repository is shallow.
         shallow: bool,
     },
+    /// The revision has only a part of the commits.
+    #[error("{at} has a part of {what}: name the rest of it, or a revision with all or none of it")]
+    Part {
+        /// The commits.
+        what: String,
+        /// The revision.
+        at: String,
+    },
     /// The parent of a commit is not there.
-    #[error("{path} lacks the parent of {commit}: it is a shallow clone; `git fetch --unshallow` brings it")]
+    #[error(
+        "{commit} has no parent in {path}, so there is nothing without it; `git fetch --unshallow` brings the parent to a shallow clone"
+    )]
     NoParent {
         /// The repository.
         path: String,
@@ -129,15 +139,30 @@ impl RevisionChange {
             Some(revision) => (resolve(&git, &place, revision)?, revision.to_owned()),
             None => (last, short(last)),
         };
-        let is_ancestor = at == last || git.graph_descendant_of(at, last).map_err(|error| changer.failed(&error))?;
+        let has = |commit: Oid| {
+            let is_below =
+                commit == at || git.graph_descendant_of(at, commit).map_err(|error| changer.failed(&error))?;
+            Ok::<bool, ChangeError>(is_below)
+        };
+        let is_ancestor = has(last)?;
+        if let Some(first) = ids.first()
+            && !is_ancestor
+            && has(*first)?
+        {
+            return Err(ChangeError::Part { what: commits.to_owned(), at: name });
+        }
+        // A backport brings a commit in that is no ancestor; a revert takes one out that is.
         let mut is_in = is_ancestor;
         let mut versions = changer.versions(at, &name, &ids, is_in)?;
-        if !is_in && versions.last().is_some_and(Vec::is_empty) {
-            // All of it is there already, by a backport.
-            is_in = true;
-            versions = changer.versions(at, &name, &ids, true)?;
+        let is_nothing = |versions: &[Vec<u8>], is_in: bool| {
+            let other = if is_in { versions.first() } else { versions.last() };
+            other.is_none_or(Vec::is_empty)
+        };
+        if is_nothing(&versions, is_in) {
+            is_in = !is_in;
+            versions = changer.versions(at, &name, &ids, is_in)?;
         }
-        if versions.iter().all(Vec::is_empty) {
+        if is_nothing(&versions, is_in) {
             return Err(ChangeError::Nothing { what: commits.to_owned(), at: name });
         }
         let described = ids.iter().map(|id| changer.describe(*id)).collect::<Result<_, _>>()?;
@@ -167,6 +192,8 @@ impl<'g> Changer<'g> {
             return Ok(ChangeCommits { ids: vec![end], end, merges: 0 });
         };
         let range = || named.to_owned();
+        // As in git, an end that is left out is HEAD.
+        let (from, to) = (if from.is_empty() { "HEAD" } else { from }, if to.is_empty() { "HEAD" } else { to });
         let (from_id, to_id) = (resolve(self.git, self.place, from)?, resolve(self.git, self.place, to)?);
         if from_id == to_id {
             return Err(ChangeError::Empty { range: range() });
@@ -216,7 +243,7 @@ impl<'g> Changer<'g> {
     /// One commit more, or less.
     fn step(&self, now: &Commit<'_>, name: &str, id: Oid, reverse: bool) -> Result<Commit<'g>, ChangeError> {
         let commit = self.commit(id)?;
-        if commit.parent_count() == 0 && self.git.is_shallow() {
+        if commit.parent_count() == 0 {
             let path = self.place.path.display().to_string();
             return Err(ChangeError::NoParent { path, commit: short(id) });
         }
@@ -263,7 +290,8 @@ impl<'g> Changer<'g> {
     /// The patch between two trees. Binary files are left out, because no kernel is compiled from one.
     fn patch(&self, before: &Tree<'_>, after: &Tree<'_>) -> Result<Vec<u8>, ChangeError> {
         let mut options = DiffOptions::new();
-        options.context_lines(3);
+        // Not as the user's configuration has them.
+        options.context_lines(3).old_prefix("a/").new_prefix("b/");
         let mut read = || {
             let diff = self.git.diff_tree_to_tree(Some(before), Some(after), Some(&mut options))?;
             let mut text = Vec::new();

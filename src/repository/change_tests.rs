@@ -80,10 +80,17 @@ fn commit_is_taken_out_where_it_is_and_put_in_where_it_is_not() {
 
     // A backport has the change already.
     let backport = fixture.commit(&[stable], "backport", &text(&[(5, "fixed"), (20, "stable")]));
+    let reverted = fixture.commit(&[fix], "revert", &text(&[]));
     let before = fixture.files();
     let out = fixture.change(Some(backport), &fix.to_string()).unwrap();
     assert!(out.is_in && has(&out.versions[0], "-fixed") && out.versions[1].is_empty());
     assert_eq!(fixture.change(None, &fix.to_string()).unwrap().at, fix.to_string());
+    // A commit that was reverted is put in again.
+    let put = fixture.change(Some(reverted), &fix.to_string()).unwrap();
+    assert!(!put.is_in && put.versions[0].is_empty() && has(&put.versions[1], "+fixed"));
+    // Whatever the user's git prints.
+    fixture.git.config().unwrap().set_bool("diff.noprefix", true).unwrap();
+    assert!(has(&fixture.change(Some(later), &fix.to_string()).unwrap().versions[0], "--- a/net/tcp.c"));
 
     assert_eq!(fixture.files(), before, "nothing was written");
 }
@@ -106,6 +113,8 @@ fn range_has_a_version_for_each_number_of_commits() {
     let put = fixture.change(Some(other), &range).unwrap();
     assert!(!put.is_in && has(&put.versions[1], "+one") && has(&put.versions[3], "+side"));
     assert!(fixture.change(Some(merge), &merge.to_string()).unwrap().is_in, "a merge is one change");
+    let part = fixture.change(Some(one), &range).unwrap_err();
+    assert!(part.to_string().contains("has a part of"), "{part}");
 }
 
 #[test]
@@ -122,6 +131,7 @@ fn mistakes_are_told_with_their_places() {
         (None, format!("{fix}..{base}"), "expected an older revision first"),
         (None, format!("{fix}..{fix}"), "has no commits"),
         (None, empty.to_string(), "changes no file"),
+        (None, base.to_string(), "has no parent"),
         (None, gone.clone(), "has no revision"),
         (None, format!("{gone}..{fix}"), "has no revision"),
     ] {

@@ -20,6 +20,16 @@ pub struct RowRevision {
     pub merges: Option<String>,
 }
 
+impl RowRevision {
+    /// A tag, or a commit with its subject.
+    pub fn says(&self) -> String {
+        if self.commit.starts_with(&self.label) {
+            return format!("{} (\"{}\")", self.label, self.subject);
+        }
+        self.label.clone()
+    }
+}
+
 /// An opened repository.
 pub struct RevisionRows {
     git: git2::Repository,

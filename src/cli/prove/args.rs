@@ -37,7 +37,7 @@ pub(in crate::cli) struct Prove {
     /// Prove this commit, or the commits of a range A..B
     #[arg(long, value_name = "COMMITS", requires = "repo")]
     pub(super) commit: Option<String>,
-    /// Find where the verdict turns: between two revisions (with --repo), mainline versions or kernels of the matrix
+    /// Find where the verdict turns, between two kernels in a row
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["each", "tree", "at", "break_"])]
     pub(super) between: Vec<String>,
     /// Kernel repository
@@ -61,7 +61,7 @@ pub(in crate::cli) struct Prove {
     /// Lines to add to the configuration (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(super) fragment: Vec<PathBuf>,
-    /// With --between: boot N kernels more, where no kernel was booted
+    /// With --between: boot N more kernels, in the widest gaps
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "between")]
     pub(super) spot_checks: u16,
     /// Boot each kernel under N seeds, from --seed on, in virtual time [default: 3; --between: 1]

@@ -1,6 +1,7 @@
 //! Searches for the place where the verdict turns, by booting.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Prove;
@@ -13,11 +14,12 @@ use crate::exit::Exit;
 use crate::json;
 use crate::matrix::KernelEntry;
 use crate::prove::{
-    BadEnds, PROOF_FILE, RowKernel, RowSearch, SCHEMA_VERSION, SaidOfKernel, Turn, TurnProof, TurnSearch, no_turn,
+    BadEnds, Confirmation, PROOF_FILE, RowKernel, RowSearch, SCHEMA_VERSION, SaidOfKernel, Turn, TurnProof, TurnSearch,
+    no_turn,
 };
 use crate::repository::RevisionRows;
 use crate::results::{MatrixDocument, write_file};
-use crate::run::{Lab, RunPlan};
+use crate::run::{CacheUse, Lab, RunPlan};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
 use crate::vm::DEFAULT_SEED;
@@ -46,7 +48,13 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
         _ if judged.document.run.interrupted => Exit::Interrupted,
         Some(BadEnds::Same { .. }) => Exit::Usage,
         Some(BadEnds::Unjudged(_)) => Exit::NoVerdict,
-        None if searches.iter().flat_map(|(found, _)| &found.turns).all(|turn| turn.confirmed) => Exit::Clean,
+        None if searches
+            .iter()
+            .flat_map(|(found, _)| &found.turns)
+            .all(|turn| turn.confirmed == Confirmation::Confirmed) =>
+        {
+            Exit::Clean
+        }
         None => Exit::NoVerdict,
     };
     let mut lines: Vec<String> = Vec::new();
@@ -117,10 +125,15 @@ impl Hunt<'_> {
         let sides: BTreeSet<usize> = search.turns().iter().flat_map(|turn| [turn.from, turn.to]).collect();
         let confirmed = self.confirm(&row, &search, &sides)?;
         for (kernel, revision) in row.kernels.iter().zip(&row.revisions) {
-            self.known.insert(revision.commit.clone(), kernel.clone());
+            if kernel.verdict.is_some() {
+                self.known.insert(revision.commit.clone(), kernel.clone());
+            }
         }
-        let turns = RowSearch::turns_of(&row.kernels, &search, |at| confirmed.contains(&at));
-        Ok((RowSearch { what: row.what, row: row.kernels, turns }, search))
+        let turns = RowSearch::turns_of(&row.kernels, &search, |at| {
+            confirmed.get(&at).copied().unwrap_or(Confirmation::NotJudged)
+        });
+        let commits = row.revisions.into_iter().map(|revision| revision.commit).collect();
+        Ok((RowSearch { what: row.what, row: row.kernels, commits, turns }, search))
     }
 
     fn finish(&mut self, row: &mut SearchRow, search: &mut TurnSearch) -> Result<(), Stop> {
@@ -133,31 +146,31 @@ impl Hunt<'_> {
     /// Goes on between the revisions of each turn, to the commit; and where that merges a branch, into the branch.
     fn go_on_to_commits(&mut self, searches: &mut Vec<(RowSearch, TurnSearch)>) -> Result<(), Stop> {
         let (args, question) = (self.args, self.question);
-        let mut open: Vec<(String, String)> = ends_of(searches.last(), &self.known);
+        let mut open = self.turns_in(searches.last());
         let mut depth = 0;
         while let Some((from, to)) = open.pop().filter(|_| !self.interrupted && depth < DEEPEST) {
             depth += 1;
             let row = SearchRow::commits(args, question, &from, &to)?;
+            let is_new = |commit: &String| !self.known.contains_key(commit);
+            if row.revisions.iter().any(|revision| is_new(&revision.commit)) {
+                let found = self.search(row)?;
+                open.extend(self.turns_in(Some(&found)));
+                searches.push(found);
+                continue;
+            }
+            // The commit itself is a merge: its branch may have brought the turn in.
             let merged = row.revisions.last().and_then(|revision| revision.merges.clone());
-            let rows = RevisionRows::open(args.repo.as_deref().unwrap_or_else(|| std::path::Path::new("")));
-            match (row.revisions.len(), merged) {
-                (0..=2, None) => {}
-                // The commit itself is a merge: its branch may have brought the turn in.
-                (0..=2, Some(branch)) => {
-                    let parent = rows.and_then(|rows| rows.first_parent(&to)).map_err(of_repository)?;
-                    let branch = SearchRow::commits(args, question, &parent, &branch)?;
-                    if branch.revisions.len() > 1 {
-                        let found = self.search(branch)?;
-                        // The end of the branch is like the merge's first parent: only the merge turns the verdict.
-                        if found.1.bad_ends().is_none() {
-                            open.extend(ends_of(Some(&found), &self.known));
-                            searches.push(found);
-                        }
-                    }
-                }
-                (_, _) => {
-                    let found = self.search(row)?;
-                    open.extend(ends_of(Some(&found), &self.known));
+            let Some(branch) = merged.filter(|_| row.revisions.len() == 2) else { continue };
+            let rows = RevisionRows::open(args.repo.as_deref().unwrap_or_else(|| Path::new("")));
+            let parent = rows.and_then(|rows| rows.first_parent(&to)).map_err(of_repository)?;
+            let branch = SearchRow::commits(args, question, &parent, &branch)?;
+            if branch.revisions.len() > 1
+                && branch.revisions.iter().any(|revision| !self.known.contains_key(&revision.commit))
+            {
+                let found = self.search(branch)?;
+                open.extend(self.turns_in(Some(&found)));
+                // If the end of the branch is like the merge's first parent, only the merge turns the verdict.
+                if !matches!(found.1.bad_ends(), Some(BadEnds::Same { .. })) {
                     searches.push(found);
                 }
             }
@@ -165,11 +178,19 @@ impl Hunt<'_> {
         Ok(())
     }
 
+    /// The commits of the turns that a search found.
+    fn turns_in(&self, found: Option<&(RowSearch, TurnSearch)>) -> Vec<(String, String)> {
+        let Some((found, search)) = found else { return Vec::new() };
+        let commit = |at: usize| found.commits.get(at).cloned();
+        let ends = |turn: Turn| Some((commit(turn.from)?, commit(turn.to)?));
+        search.turns().into_iter().filter_map(ends).collect()
+    }
+
     /// Boots kernels of the row.
     fn boot(&mut self, row: &mut SearchRow, search: &mut TurnSearch, which: &[usize]) -> Result<(), Stop> {
         let entries: Vec<KernelEntry> = which.iter().filter_map(|at| row.entries.get(*at)).cloned().collect();
         let lab = Arc::clone(&self.lab);
-        let Some(document) = self.judge(entries, &lab)? else { return Ok(()) };
+        let Some(document) = self.judge(entries, &lab, None)? else { return Ok(()) };
         for at in which {
             let Some(kernel) = row.kernels.get_mut(*at) else { continue };
             let (verdict, reason, said) = told(&document, &kernel.name);
@@ -179,13 +200,13 @@ impl Hunt<'_> {
         Ok(())
     }
 
-    /// Boots the sides of turns again. Those that come to the same.
+    /// Boots the sides of turns again.
     fn confirm(
         &mut self,
         row: &SearchRow,
         search: &TurnSearch,
         which: &BTreeSet<usize>,
-    ) -> Result<BTreeSet<usize>, Stop> {
+    ) -> Result<BTreeMap<usize, Confirmation>, Stop> {
         let again = |at: &usize| -> Option<(usize, KernelEntry)> {
             let entry = row.entries.get(*at)?;
             let name = format!("{}-again", entry.name).parse().ok()?;
@@ -194,34 +215,36 @@ impl Hunt<'_> {
         let again: Vec<(usize, KernelEntry)> = which.iter().filter_map(again).collect();
         let lab = Arc::clone(&self.other);
         let entries = again.iter().map(|(_, entry)| entry.clone()).collect();
-        let Some(document) = self.judge(entries, &lab)? else { return Ok(BTreeSet::new()) };
-        let same = |(at, entry): &(usize, KernelEntry)| {
-            Some(affected(Some(told(&document, &entry.name).0))) == search.known(*at)
+        // A kept boot in real time may be the first one.
+        let cache = is_real(self.args).then_some(CacheUse::Fresh);
+        let Some(document) = self.judge(entries, &lab, cache)? else { return Ok(BTreeMap::new()) };
+        let says = |(at, entry): &(usize, KernelEntry)| {
+            let confirmation = match affected(Some(told(&document, &entry.name).0)) {
+                None => Confirmation::NotJudged,
+                now if Some(now) == search.known(*at) => Confirmation::Confirmed,
+                Some(_) => Confirmation::Differs,
+            };
+            (*at, confirmation)
         };
-        Ok(again.iter().filter(|one| same(one)).map(|(at, _)| *at).collect())
+        Ok(again.iter().map(says).collect())
     }
 
     /// Judges kernels. None if interrupted.
-    fn judge(&mut self, entries: Vec<KernelEntry>, lab: &Arc<Lab>) -> Result<Option<MatrixDocument>, Stop> {
+    fn judge(
+        &mut self,
+        entries: Vec<KernelEntry>,
+        lab: &Arc<Lab>,
+        cache: Option<CacheUse>,
+    ) -> Result<Option<MatrixDocument>, Stop> {
         if entries.is_empty() || self.interrupted {
             return Ok((!self.interrupted).then(|| self.run.document()));
         }
         self.booted += entries.len();
-        let plan = RunPlan { seeds: self.seeds, ..self.question.plan(entries)? };
+        let plan = self.question.plan(entries)?;
+        let plan = RunPlan { seeds: self.seeds, cache: cache.unwrap_or(plan.cache), ..plan };
         self.interrupted = !self.run.judge(plan, lab)?;
         Ok((!self.interrupted).then(|| self.run.document()))
     }
-}
-
-/// The commits of the turns that a search found.
-fn ends_of(found: Option<&(RowSearch, TurnSearch)>, known: &HashMap<String, RowKernel>) -> Vec<(String, String)> {
-    let Some((found, search)) = found else { return Vec::new() };
-    let commit = |at: usize| {
-        let name = &found.row.get(at)?.name;
-        known.iter().find(|(_, kernel)| kernel.name == *name).map(|(commit, _)| commit.clone())
-    };
-    let ends = |turn: Turn| Some((commit(turn.from)?, commit(turn.to)?));
-    search.turns().into_iter().filter_map(ends).collect()
 }
 
 fn affected(verdict: Option<Verdict>) -> Option<bool> {

@@ -89,12 +89,19 @@ impl VersionedChange {
         };
         let (patches, none) = (&args.patch[..], &[][..]);
         let is_in = match files(&source(patches, none))? {
-            Ok(files) if files.is_empty() => {
+            Ok(changed) if changed.is_empty() => {
                 return Err(Stop::usage(anyhow!("the patches change no file of {origin}")));
+            }
+            // Few lines of context may fit in two places.
+            Ok(_) if files(&source(none, patches))?.is_ok() => {
+                let remedy = "make them with more context (`git diff -U10`)";
+                return Err(Stop::usage(anyhow!(
+                    "the patches can be applied to {origin}, and taken out of it, too: {remedy}"
+                )));
             }
             Ok(_) => false,
             Err(error @ BuildError::Misfit { .. }) => match files(&source(none, patches))? {
-                Ok(files) if !files.is_empty() => true,
+                Ok(changed) if !changed.is_empty() => true,
                 _ => return Err(Stop::of(error)),
             },
             Err(error) => return Err(Stop::of(error)),
@@ -186,11 +193,11 @@ fn step_commit(args: &Prove, question: &ProofQuestion, repo: &Path, at: &str, ro
         let why = format!("{at} has no {role} of {}, and no upstream commit is known: give it as --patch", bug.id);
         Stop::usage(anyhow!(why))
     })?;
-    say(format_args!("{at} has no {role} of {}: {commit} is applied to it", bug.id));
+    say(format_args!("{at} has no {role} of {}; upstream's is {commit}", bug.id));
     Ok(commit.to_string())
 }
 
-/// The error, with what brings a commit that the repository lacks.
+/// The error, with the remedy if the repository lacks the commit.
 fn advised(error: ChangeError, args: &Prove) -> anyhow::Error {
     let is_missing =
         matches!(&error, ChangeError::Repository(crate::repository::RepositoryError::NoSuchRevision { .. }));

@@ -18,7 +18,7 @@ use crate::kernel::build::{BuildError, BuiltKernel, build};
 use crate::matrix::{BuildSource, KernelEntry};
 use crate::prove::{
     ChangeProof, CodeChange, Flip, NoFlipCause, PROOF_FILE, ProofSide, ProvenChange, Purpose, SCHEMA_VERSION,
-    SideBuild, turns_at,
+    SideBuild, TurningParts,
 };
 use crate::report::Fetching;
 use crate::results::{MatrixDocument, write_file};
@@ -46,7 +46,14 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let versioned = VersionedChange::of(args, question)?;
     let (lab, seeds) = ProofQuestion::lab(args, SEEDS)?;
     let mut run = OpenRun::open(&question.matrix().path, &question.profiles, false, &lab, &args.host.results)?;
-    let sides = build_sides(&versioned, &lab, run.path(), args, question)?;
+    let sides = match build_sides(&versioned, &lab, run.path(), args, question) {
+        Ok(sides) => sides,
+        Err(stop) => {
+            // Without this, the run would look as if it went on.
+            run.close();
+            return Err(stop);
+        }
+    };
     let code = code_change(&sides);
     let kernels: Vec<KernelEntry> = sides.iter().filter_map(|side| entry(side, &versioned.change, question)).collect();
     if !kernels.is_empty() {
@@ -162,17 +169,22 @@ fn proof(
 ) -> ChangeProof {
     let sides: Vec<ProofSide> = sides.iter().map(|side| proven(side, document)).collect();
     let verdict = |side: Option<&ProofSide>| side.map_or(Verdict::Unknown, |side| side.verdict);
-    let flip = Flip::of(verdict(sides.first()), verdict(sides.last()), change.purpose);
-    let no_flip = matches!(flip, Flip::StaysAffected | Flip::StaysGood | Flip::WrongDirection).then(|| {
-        let reach = sides.last().map(|side| side.reach.clone()).unwrap_or_default();
-        NoFlipCause::of(&code.changed(), &reach)
+    let mut flip = Flip::of(verdict(sides.first()), verdict(sides.last()), change.purpose);
+    let no_flip = matches!(flip, Flip::StaysAffected | Flip::StaysGood).then(|| {
+        // Of functions that only one side has, that side counts.
+        let both = sides.first().into_iter().chain(sides.last()).flat_map(|side| side.reach.clone());
+        NoFlipCause::of(&code, &both.collect())
     });
-    let turns_at = if sides.len() > 2 { turns_at(&sides) } else { Vec::new() };
+    let mut why = ChangeProof::sentence(flip, no_flip.as_ref(), &sides);
+    if let Some(doubt) = doubt(flip, &code, &sides) {
+        (flip, why) = (Flip::NoVerdict, doubt);
+    }
+    let turns_at = if sides.len() > 2 { TurningParts::of(&sides) } else { Vec::new() };
     ChangeProof {
         schema_version: SCHEMA_VERSION,
         bug: question.bug.id.clone(),
         flip,
-        why: ChangeProof::sentence(flip, no_flip.as_ref(), &sides),
+        why,
         no_flip,
         change,
         sides,
@@ -185,7 +197,27 @@ fn proof(
     }
 }
 
-/// What a side came to. Only a boot proves anything.
+/// Why verdicts that differ prove nothing.
+fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
+    if !matches!(flip, Flip::Flips | Flip::WrongDirection) {
+        return None;
+    }
+    if code.is_same() {
+        return Some(
+            "the verdicts differ, but both kernels have the same code: the reproducer does not repeat".to_owned(),
+        );
+    }
+    let (without, with) = (sides.first()?, sides.last()?);
+    let (bad, good) = if without.verdict == Verdict::Affected { (without, with) } else { (with, without) };
+    let needed = Flip::more_seeds(bad.seeds, good.seeds)?;
+    let count = bad.seeds.map(|seeds| format!("{} of {}", seeds.affected, seeds.tried)).unwrap_or_default();
+    let (bad, good) = (&bad.name, &good.name);
+    Some(format!(
+        "{bad} shows the bug under {count} seeds only, so the silence of {good} may be chance: --seeds {needed}"
+    ))
+}
+
+/// The proof's view of a side. Only a boot proves anything.
 fn proven(side: &Side, document: &MatrixDocument) -> ProofSide {
     let cell = document.cells.iter().find(|cell| cell.kernel == side.name);
     let built = side.built.as_ref().ok();
@@ -204,6 +236,7 @@ fn proven(side: &Side, document: &MatrixDocument) -> ProofSide {
         parts: side.parts,
         patch: side.patch.clone(),
         verdict,
+        unproven: cell.is_some_and(|cell| cell.judgement.unproven),
         state: cell.and_then(|cell| cell.judgement.state),
         seeds: cell.and_then(|cell| cell.trials.seeds),
         why,

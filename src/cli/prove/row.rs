@@ -37,11 +37,17 @@ impl SearchRow {
         match &args.repo {
             Some(repo) => {
                 let row = RevisionRows::open(repo).and_then(|rows| rows.tags(from, to)).map_err(of_repository)?;
-                if row.len() == 2 {
-                    Self::commits(args, question, from, to)
-                } else {
-                    Self::revisions(args, question, row, "tags")
+                if row.len() > 2 {
+                    return Self::revisions(args, question, row, "tags");
                 }
+                let mut row = Self::commits(args, question, from, to)?;
+                for (kernel, end) in row.kernels.first_mut().into_iter().zip([from]) {
+                    kernel.label.clone_from(end);
+                }
+                for (kernel, end) in row.kernels.last_mut().into_iter().zip([to]) {
+                    kernel.label.clone_from(end);
+                }
+                Ok(row)
             }
             None if from.starts_with(MAINLINE) && to.starts_with(MAINLINE) => Self::mainline(args, question, from, to),
             None => Self::of_matrix(args, question, from, to),
@@ -64,6 +70,7 @@ impl SearchRow {
         let repo = args.repo.clone().unwrap_or_default();
         let what = format!("{what} of {}", shown(&repo));
         let labels: Vec<String> = revisions.iter().map(|revision| revision.label.clone()).collect();
+        let shown = revisions.iter().map(RowRevision::says).collect();
         let source = |revision: &RowRevision| BuildSource {
             config: args.config.clone(),
             fragment: args.fragment.clone(),
@@ -78,7 +85,7 @@ impl SearchRow {
             .zip(sources)
             .map(|(name, source)| KernelEntry::plain(name, source, bugs.clone()))
             .collect();
-        Ok(Self::new(what, labels, entries, revisions))
+        Ok(Self::new(what, shown, entries, revisions))
     }
 
     /// The versions of the archive of mainline builds from one to the other.
@@ -132,8 +139,9 @@ impl SearchRow {
     /// What is known of these kernels from an earlier search.
     pub(super) fn recall(&mut self, known: &HashMap<String, RowKernel>) {
         for (kernel, revision) in self.kernels.iter_mut().zip(&self.revisions) {
-            if let Some(before) = known.get(&revision.commit) {
-                *kernel = RowKernel { label: kernel.label.clone(), ..before.clone() };
+            if let Some(before) = known.get(&revision.commit).filter(|before| before.verdict.is_some()) {
+                (kernel.verdict, kernel.reason) = (before.verdict, before.reason.clone());
+                kernel.said.clone_from(&before.said);
             }
         }
     }

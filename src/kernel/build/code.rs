@@ -67,8 +67,10 @@ impl KernelCode {
         for below in files {
             let Some(name) = below.to_str().filter(|name| name.ends_with(".o")) else { continue };
             // Objects that are linked of others have no source.
-            let has_source = ["c", "S"].iter().any(|end| tree.src.join(below.with_extension(end)).is_file());
-            if !has_source || ELSEWHERE.iter().any(|folder| name.starts_with(folder)) {
+            let is_there =
+                |end: &&str| [&tree.src, &tree.obj].iter().any(|at| at.join(below.with_extension(end)).is_file());
+            let has_source = ["c", "S"].iter().any(is_there);
+            if !has_source || is_elsewhere(name) {
                 continue;
             }
             let path = tree.obj.join(&below);
@@ -122,8 +124,12 @@ impl KernelCode {
         Some(Self { objects })
     }
 
-    /// Whether this file of the source is compiled: a C or assembler file. Headers and others are unknown: None.
+    /// Whether the kernel has an object of this C or assembler file. None if nobody knows: of headers and other files, and of
+    /// parts that are not compared.
     pub fn compiles(&self, file: &str) -> Option<bool> {
+        if is_elsewhere(file) {
+            return None;
+        }
         let stem = file.strip_suffix(".c").or_else(|| file.strip_suffix(".S"))?;
         // Without objects that could be read, nothing is known.
         (!self.objects.is_empty()).then(|| self.objects.contains_key(&format!("{stem}.o")))
@@ -136,8 +142,12 @@ impl KernelCode {
         for object in names {
             match (self.objects.get(object), after.objects.get(object)) {
                 (Some(before), Some(after)) if before != after => found.compare(object, before, after),
-                (Some(_), Some(_)) => {}
-                _ => found.objects.push(object.clone()),
+                (Some(_), Some(_)) | (None, None) => {}
+                (before, after) => {
+                    found.objects.push(object.clone());
+                    let symbols = |of: Option<&'_ Vec<CompiledSymbol>>| of.cloned().unwrap_or_default();
+                    found.compare(object, &symbols(before), &symbols(after));
+                }
             }
         }
         found
@@ -166,6 +176,11 @@ impl CodeDifference {
             }
         }
     }
+}
+
+/// Whether a file is compiled into something else than the kernel itself.
+pub fn is_elsewhere(file: &str) -> bool {
+    ELSEWHERE.iter().any(|folder| file.starts_with(folder))
 }
 
 /// The symbols of each kind and name, in their order; several may have one name.
@@ -210,7 +225,7 @@ mod tests {
             found.functions,
             [named("f", Some(13), Some(15)), named("g", Some(4), None), named("h", None, Some(4))]
         );
-        assert_eq!(found.data, ["net/a.o: v"]);
+        assert_eq!(found.data, ["net/a.o: v"], "an empty object has none");
         assert_eq!(found.objects, ["net/b.o", "net/c.o"]);
         assert_eq!((before.compiles("net/b.c"), before.compiles("net/z.c")), (Some(true), Some(false)));
         assert_eq!((before.compiles("net/b.h"), KernelCode::default().compiles("net/b.c")), (None, None));

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use super::patch::THE_PATCH;
 use crate::kernel::config::NotAConfig;
 use crate::kernel::error::ObtainError;
 use crate::kernel::error_class::{Blame, ClassedError, ErrorClass};
@@ -116,7 +117,7 @@ pub enum BuildError {
         why: String,
     },
     /// A user's patch does not fit the source.
-    #[error("{} {} {file}: {why}", patch.display(), if *.reverse { "cannot be taken out of" } else { "doesn't apply to" })]
+    #[error("{} {}: {why}", patch.display(), misfit(file, *.reverse))]
     Misfit {
         /// The patch.
         patch: PathBuf,
@@ -281,6 +282,15 @@ impl ClassedError for BuildError {
             Self::File(error) => error.class(),
             _ => ErrorClass::Host,
         }
+    }
+}
+
+/// How a patch fails at a file, or as a whole.
+fn misfit(file: &str, reverse: bool) -> String {
+    match (file == THE_PATCH, reverse) {
+        (true, _) => "cannot be read".to_owned(),
+        (false, true) => format!("cannot be taken out of {file}"),
+        (false, false) => format!("doesn't apply to {file}"),
     }
 }
 

@@ -29,7 +29,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::code::{CodeDifference, FunctionDifference, KernelCode};
+pub use self::code::{CodeDifference, FunctionDifference, KernelCode, is_elsewhere};
 pub(super) use self::config::{ConfigOrder, Goal};
 pub use self::error::{BuildError, BuildStep};
 pub(super) use self::job::{JobDone, JobEvent, ObjectJob, free_mib};

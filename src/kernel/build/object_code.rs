@@ -2,26 +2,24 @@
 //! have the same [`CodeId`] if they are the same bytes after relocation.
 //!
 //! References are followed to names: a relocation (System V ABI for x86-64, 4.4) or a branch inside the section becomes
-//! the symbol that it leads to, or the text of a string. Line numbers outside of code don't count: the tables of `WARN_ON`
-//! and of dynamic debugging.
+//! the symbol that it leads to, or the text of a string. All bytes that are loaded count; only the line numbers in the table
+//! of `WARN_ON` don't.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use object::read::elf::ElfFile64;
 use object::{
-    Object as _, ObjectSection as _, ObjectSymbol as _, Relocation, RelocationFlags, RelocationTarget, SectionKind,
-    SymbolKind, elf,
+    Object as _, ObjectSection as _, ObjectSymbol as _, Relocation, RelocationFlags, RelocationTarget, SectionFlags,
+    SectionKind, SymbolKind, elf,
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::kernel::store;
 
-/// Sections of which only the lines of the source show.
-const LINES: [&str; 3] = ["__bug_table", "__dyndbg", "__verbose"];
-/// Code that replaces other code at boot; it has no symbols.
-const REPLACEMENTS: &str = ".altinstr_replacement";
+/// The table of `WARN_ON` and `BUG`, and the size of its entries (`struct bug_entry` in include/asm-generic/bug.h, with
+/// CONFIG_DEBUG_BUGVERBOSE and relative pointers): the line is in two bytes from the eighth on.
+const BUG_TABLE: (&str, u64) = ("__bug_table", 12);
 
 /// One function or variable of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +34,11 @@ pub(super) struct CompiledSymbol {
 }
 
 impl CompiledSymbol {
+    fn new(is_function: bool, name: String, size: u64, mut content: Vec<u8>) -> Self {
+        put(&mut content, &size.to_le_bytes());
+        Self { is_function, name, size, id: hash(&content) }
+    }
+
     /// An object that cannot be read, as one piece of data.
     pub(super) fn whole(bytes: &[u8]) -> Self {
         Self { is_function: false, name: "(all of it)".to_owned(), size: bytes.len() as u64, id: hash(bytes) }
@@ -59,10 +62,13 @@ struct ObjectCode<'f> {
 struct SectionCode<'f> {
     name: &'f str,
     kind: SectionKind,
+    /// Whether it is a part of the kernel.
+    is_loaded: bool,
     data: &'f [u8],
     relocations: BTreeMap<u64, Relocation>,
     symbols: Vec<Place<'f>>,
-    hash: OnceCell<String>,
+    /// Where something begins that others refer to, with a symbol or without.
+    starts: BTreeSet<u64>,
 }
 
 /// A symbol's place in its section.
@@ -79,8 +85,11 @@ impl<'f> ObjectCode<'f> {
         for section in file.sections() {
             let (name, kind, data) = (section.name().ok()?, section.kind(), section.data().ok()?);
             let relocations = section.relocations().collect();
-            let (symbols, hash) = (Vec::new(), OnceCell::new());
-            sections.insert(section.index().0, SectionCode { name, kind, data, relocations, symbols, hash });
+            let is_loaded = matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(elf::SHF_ALLOC))
+                && !name.starts_with(".discard");
+            let (symbols, starts) = (Vec::new(), BTreeSet::new());
+            let code = SectionCode { name, kind, is_loaded, data, relocations, symbols, starts };
+            sections.insert(section.index().0, code);
         }
         for symbol in file.symbols() {
             let is_function = match symbol.kind() {
@@ -92,18 +101,30 @@ impl<'f> ObjectCode<'f> {
             let (Some(section), size @ 1..) = (section, symbol.size()) else { continue };
             section.symbols.push(Place { start: symbol.address(), size, name: symbol.name().ok()?, is_function });
         }
+        let mut starts: Vec<(usize, u64)> = Vec::new();
+        for section in sections.values() {
+            for relocation in section.relocations.values() {
+                let RelocationTarget::Symbol(index) = relocation.target() else { continue };
+                let symbol = file.symbol_by_index(index).ok()?;
+                let beyond = if is_relative(relocation) { width(relocation) as i64 } else { 0 };
+                let at = symbol.address().checked_add_signed(relocation.addend().checked_add(beyond)?);
+                starts.extend(symbol.section_index().map(|index| index.0).zip(at));
+            }
+        }
+        for (index, at) in starts {
+            sections.entry(index).and_modify(|section| _ = section.starts.insert(at));
+        }
         for section in sections.values_mut() {
             section.symbols.sort_by_key(|place| (place.start, place.size));
+            let places = section.symbols.iter().flat_map(|place| [place.start, place.start.saturating_add(place.size)]);
+            section.starts.extend(places);
         }
         Some(Self { file, sections })
     }
 
     fn symbols(&self) -> Option<Vec<CompiledSymbol>> {
         let mut found = Vec::new();
-        for (index, section) in &self.sections {
-            if LINES.contains(&section.name) || section.name.starts_with(".discard") {
-                continue;
-            }
+        for (index, section) in self.sections.iter().filter(|(_, section)| section.is_loaded) {
             for place in &section.symbols {
                 let content = match (section.data.is_empty(), place.is_function) {
                     // Without content: `.bss`.
@@ -111,21 +132,32 @@ impl<'f> ObjectCode<'f> {
                     (false, true) => self.function(*index, section, place)?,
                     (false, false) => self.data(section, place.start, place.size)?,
                 };
-                let name = if place.is_function { place.name } else { unnumbered(place.name) };
-                found.push(CompiledSymbol {
-                    is_function: place.is_function,
-                    name: name.to_owned(),
-                    size: place.size,
-                    id: hash(&content),
-                });
+                let name = if place.is_function { place.name.to_owned() } else { unnumbered(place.name) };
+                found.push(CompiledSymbol::new(place.is_function, name, place.size, content));
             }
-            if section.name == REPLACEMENTS {
-                let size = section.data.len() as u64;
-                let id = hash(&self.data(section, 0, size)?);
-                found.push(CompiledSymbol { is_function: false, name: REPLACEMENTS.to_owned(), size, id });
+            let rest = self.rest(section)?;
+            if !rest.is_empty() {
+                found.push(CompiledSymbol::new(false, format!("rest of {}", section.name), rest.len() as u64, rest));
             }
         }
         Some(found)
+    }
+
+    /// What no symbol covers: assembler without sizes, tables, constants. References to constants follow them already.
+    fn rest(&self, section: &SectionCode<'f>) -> Option<Vec<u8>> {
+        if section.kind == SectionKind::ReadOnlyString || section.data.is_empty() {
+            return Some(Vec::new());
+        }
+        let (mut rest, mut at) = (Vec::new(), 0);
+        let end = section.data.len() as u64;
+        let covered = section.symbols.iter().map(|place| (place.start, place.start.saturating_add(place.size)));
+        for (start, after) in covered.chain([(end, end)]) {
+            if at < start && !section.is_padding(at, start.min(end) - at)? {
+                put(&mut rest, &self.data(section, at, start.min(end) - at)?);
+            }
+            at = at.max(after);
+        }
+        Some(rest)
     }
 
     /// A function's instructions, each with the names that it refers to.
@@ -170,6 +202,9 @@ impl<'f> ObjectCode<'f> {
             put(&mut content, &(field - start).to_le_bytes());
             put(&mut content, self.target(relocation, 0)?.as_bytes());
         }
+        if section.name == BUG_TABLE.0 && section.stride() == Some(BUG_TABLE.1) {
+            (0..bytes.len()).step_by(BUG_TABLE.1 as usize).for_each(|entry| blank(&mut bytes, entry + 8, 2));
+        }
         put(&mut content, &bytes);
         Some(content)
     }
@@ -191,9 +226,36 @@ impl<'f> ObjectCode<'f> {
         }
     }
 
+    /// A hash of a constant without a name, up to what is referred to next. It follows references to code only, so it ends.
+    fn nameless(&self, section: &SectionCode<'f>, offset: u64) -> Option<String> {
+        let end = section.data.len() as u64;
+        let next = section.starts.range(offset.checked_add(1)?..).next().copied().unwrap_or(end).min(end);
+        let mut bytes = section.bytes(offset, next.saturating_sub(offset))?.to_vec();
+        let mut content = Vec::new();
+        for (field, relocation) in section.relocations.range(offset..next) {
+            blank(&mut bytes, (field - offset) as usize, width(relocation));
+            let RelocationTarget::Symbol(index) = relocation.target() else { return None };
+            let symbol = self.file.symbol_by_index(index).ok()?;
+            let is_code = symbol.section_index().and_then(|index| self.sections.get(&index.0));
+            let target = match is_code.is_some_and(|section| section.kind == SectionKind::Text) {
+                // An entry of a relative table counts from the table.
+                true if is_relative(relocation) => self.target(relocation, -((field - offset) as i64))?,
+                true => self.target(relocation, 0)?,
+                false => format!("{}+{}", unnumbered(symbol.name().ok()?), relocation.addend()),
+            };
+            put(&mut content, target.as_bytes());
+        }
+        put(&mut content, &bytes);
+        Some(hash(&content))
+    }
+
     /// The name of a place in a section.
     fn place(&self, index: usize, offset: u64) -> Option<String> {
         let section = self.sections.get(&index)?;
+        // What is not loaded, such as marks for objtool, has no place in the kernel.
+        if !section.is_loaded {
+            return Some(section.name.to_owned());
+        }
         let before = section.symbols.iter().rfind(|place| place.start <= offset);
         // The end of a symbol belongs to it: a loop's last address.
         if let Some(place) = before.filter(|place| offset - place.start <= place.size) {
@@ -207,8 +269,8 @@ impl<'f> ObjectCode<'f> {
             }
             _ if section.name.starts_with(".rodata.cst") => format!("{:02x?}", rest.get(..16).unwrap_or(rest)),
             SectionKind::Text => section.name.to_owned(),
-            // Tables of jumps and other constants without names: any change of the section counts.
-            _ => format!("{} {}", section.name, section.hash()),
+            // A table of jumps, or another constant without a name.
+            _ => format!("{} {}", section.name, self.nameless(section, offset)?),
         })
     }
 }
@@ -219,16 +281,25 @@ impl SectionCode<'_> {
         self.data.get(start..end)
     }
 
-    /// A hash of its bytes and addends, which follows no reference.
-    fn hash(&self) -> &str {
-        self.hash.get_or_init(|| {
-            let mut content = self.data.to_vec();
-            for (field, relocation) in &self.relocations {
-                put(&mut content, &field.to_le_bytes());
-                put(&mut content, &relocation.addend().to_le_bytes());
-            }
-            hash(&content)
-        })
+    /// Whether these bytes only align what follows them.
+    fn is_padding(&self, start: u64, size: u64) -> Option<bool> {
+        const WIDEST: u64 = 64;
+        let bytes = self.bytes(start, size)?;
+        if size >= WIDEST || self.relocations.range(start..start + size).next().is_some() {
+            return Some(false);
+        }
+        if self.kind != SectionKind::Text {
+            return Some(bytes.iter().all(|byte| *byte == 0));
+        }
+        let is_filler = |instruction: Instruction| matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
+        Some(Decoder::with_ip(64, bytes, start, DecoderOptions::NONE).into_iter().all(is_filler))
+    }
+
+    /// The distance between the first fields of its entries, if each has two references.
+    fn stride(&self) -> Option<u64> {
+        let mut fields = self.relocations.keys().copied();
+        let (first, third) = (fields.next()?, fields.nth(1).unwrap_or(self.data.len() as u64));
+        third.checked_sub(first)
     }
 }
 
@@ -251,12 +322,20 @@ fn blank(bytes: &mut [u8], at: usize, width: usize) {
     bytes.iter_mut().skip(at).take(width).for_each(|byte| *byte = 0);
 }
 
-/// A static variable's name without the number that tells it from others of the same name: `__func__.12`.
-fn unnumbered(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((start, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => start,
-        _ => name,
+/// A variable's name without the numbers that the compiler and the kernel's macros give it: `__func__.12`, and the counters
+/// and lines in `__initcall__kmod_tcp__1_2_init6`.
+fn unnumbered(name: &str) -> String {
+    if ["__initcall__", "__UNIQUE_ID_", "__addressable_"].iter().any(|start| name.starts_with(start)) {
+        return name.split('_').filter(|word| word.is_empty() || !is_number(word)).collect::<Vec<_>>().join("_");
     }
+    match name.rsplit_once('.') {
+        Some((start, number)) if is_number(number) => start.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Appends a part with its length, so that two different lists never give the same content.

@@ -69,6 +69,50 @@ fn each_change_shows_where_it_is() {
 }
 
 #[test]
+fn all_loaded_bytes_count_but_lines_of_warnings() {
+    let base = r#"
+extern int printk(const char *text, int number);
+char buffer[64];
+__attribute__((noinline)) int use(int a) { return buffer[a]; }
+__attribute__((noinline)) int other(int a) { return printk("other", a); }
+__attribute__((noinline)) int jump(int a) {
+	switch (a) {
+	case 0: return printk("a", 1); case 1: return printk("b", 22); case 2: return printk("c", 3);
+	case 3: return printk("d", 44); case 4: return printk("e", 5); case 5: return printk("f", 6);
+	default: return 7;
+	}
+}
+asm(".section .initcall6.init, \"a\"\n.long use - .\n.previous");
+asm(".section .altinstructions, \"a\"\n.long use - .\n.word 17\n.previous");
+asm(".section __bug_table, \"a\"\n1: .long use - 1b\n.long name - 1b\n.word 10\n.word 1\n.previous");
+asm(".section .rodata.name, \"a\"\nname: .long 1\n.previous");
+asm(".text\nunsized: nop\nnop\nret\n");
+"#;
+    let before = compiled(base);
+    for (old, new, expected) in [
+        ("buffer[64]", "buffer[128]", Some("buffer")),
+        ("nop\\nnop", "nop\\nud2", Some("rest of .text")),
+        ("initcall6", "initcall7", Some("rest of .initcall6.init")),
+        (".word 17", ".word 18", Some("rest of .altinstructions")),
+        (".word 1\\n", ".word 2\\n", Some("rest of __bug_table")),
+        (".word 10", ".word 12", None),
+        // A table of jumps is the same although the functions before it are larger.
+        ("printk(\"other\", a)", "printk(\"other\", a * 7 + printk(\"more\", a))", Some("other")),
+        ("\"b\", 22", "\"b\", 23", Some("jump")),
+    ] {
+        assert!(base.contains(old), "{old}");
+        let after = compiled(&base.replace(old, new));
+        let differ = |name: &&String| before.get(*name) != after.get(*name);
+        let found: Vec<&String> = before.keys().chain(after.keys()).filter(differ).collect();
+        match expected {
+            Some(name) => assert!(found.iter().any(|found| *found == name), "{old}: {found:?}"),
+            None => assert!(found.is_empty(), "{old}: {found:?}"),
+        }
+        assert!(expected == Some("jump") || !found.iter().any(|found| *found == "jump"), "{old}: {found:?}");
+    }
+}
+
+#[test]
 fn other_files_and_damaged_objects_have_no_symbols() {
     let folder = tempfile::tempdir().unwrap();
     let (file, object) = (folder.path().join("a.c"), folder.path().join("a.o"));

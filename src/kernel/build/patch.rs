@@ -20,6 +20,9 @@ impl Misfit {
     }
 }
 
+/// Stands for the file if the patch itself is at fault.
+pub(super) const THE_PATCH: &str = "the patch";
+
 /// Whether a patch is applied or taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kernel) enum Direction {
@@ -67,8 +70,8 @@ impl Patched {
         let mut touched: Vec<String> = Vec::new();
         for part in PatchSet::parse_bytes(patch, options) {
             let part = part.map_err(|error| match error.to_string() {
-                text if text.contains("no valid patches") => Misfit::new("the patch", "expected a unified diff"),
-                text => Misfit::new("the patch", text),
+                text if text.contains("no valid patches") => Misfit::new(THE_PATCH, "expected a unified diff"),
+                text => Misfit::new(THE_PATCH, text),
             })?;
             let operation = match part.operation() {
                 // Only these have git's paths, without `a/` and `b/`.
@@ -118,7 +121,7 @@ impl Patched {
                 }
             }
         }
-        if touched.is_empty() { Err(Misfit::new("the patch", "it changes nothing")) } else { Ok(()) }
+        if touched.is_empty() { Err(Misfit::new(THE_PATCH, "it changes nothing")) } else { Ok(()) }
     }
 
     /// The files, in order of their paths.
