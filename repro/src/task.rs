@@ -118,6 +118,10 @@ fn print_message(message: &Message) {
     }
 }
 
+/// PID 1 waits for any child, so tests of one process that start children would take each other's: they take turns.
+#[cfg(test)]
+pub(crate) static CHILDREN_OF_TESTS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;

@@ -243,10 +243,14 @@ fn reap(jobs: &mut [Running], block: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::PoisonError;
+
     use super::*;
+    use crate::task::CHILDREN_OF_TESTS;
 
     /// Runs a shell script as a job with this deadline; returns its report and the other lines that were said.
     fn run(script: &str, deadline_ms: u64) -> (Report, Vec<Message>) {
+        let _turn = CHILDREN_OF_TESTS.lock().unwrap_or_else(PoisonError::into_inner);
         let file = tempfile::tempfile().expect("a temporary file");
         let mut port = Port::to(file.try_clone().expect("a second handle"));
         let mut job = Some(Running::start("bug", deadline_ms, Command::new("sh").args(["-c", script])));
