@@ -17,6 +17,9 @@ VERSION = 6
 PATCHLEVEL = 1
 SUBLEVEL = 7
 
+# One after the other, so that a.c is compiled when b.c is held.
+.NOTPARALLEL:
+
 sources := $(shell cd $(CURDIR) && find net -name '*.c' | sort)
 
 allnoconfig:
