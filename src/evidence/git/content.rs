@@ -150,6 +150,11 @@ pub(super) fn tree(git: &Objects, commit: Oid) -> Option<Oid> {
     Some(git.commit(commit)?.tree)
 }
 
+/// A file in a commit's tree. None if it is missing, or too large to compare.
+pub(super) fn file_at(git: &Objects, commit: Oid, path: &str) -> Option<Rc<FileText>> {
+    text(git, tree(git, commit)?, path)
+}
+
 fn text(git: &Objects, tree: Oid, file: &str) -> Option<Rc<FileText>> {
     git.file(git.entry(tree, file).id()?).filter(|file| file.text.len() <= LARGEST)
 }

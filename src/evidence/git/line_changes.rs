@@ -10,7 +10,6 @@ use git2::Oid;
 
 use super::content::{TELLING, is_comment, letters, text_at};
 use super::objects::{Objects, TreeEntry};
-use super::traces::StepPlaces;
 
 /// The most files to compare if a dossier names none.
 const MOST_FILES: usize = 20;
@@ -199,39 +198,6 @@ pub(super) fn line_effect(git: &Objects, patches: &[StepLines], commit: Oid) -> 
             (false, false) => LineEffect::Unseen,
         },
     }
-}
-
-/// Whether a commit's change of only short lines in these files is in the tree of `from` but partly missing in that of
-/// `at`. Short lines are common, so they are counted.
-pub(super) fn short_lines_lost(
-    git: &Objects,
-    commit: Oid,
-    from: Oid,
-    at: Oid,
-    files: &[String],
-    places: &StepPlaces,
-) -> bool {
-    let changes: Vec<(&String, LineCounts)> =
-        files.iter().filter_map(|file| Some((file, change(git, commit, places.path_at(git, commit, file))?))).collect();
-    if changes.iter().any(|(_, change)| change.keys().any(|line| letters(line) >= TELLING)) {
-        return false;
-    }
-    changes.iter().any(|(file, change)| {
-        let count = |commit: Oid, line: &[u8]| -> Option<usize> {
-            let text = text_at(git, git.commit(commit)?.tree, places.path_at(git, commit, file))?;
-            Some(text.split(|b| *b == b'\n').filter(|other| other.trim_ascii() == line).count())
-        };
-        change.iter().any(|(line, times)| match (count(from, line), count(at, line)) {
-            (Some(before), Some(now)) => {
-                if *times > 0 {
-                    now < before
-                } else {
-                    now > before
-                }
-            }
-            _ => true,
-        })
-    })
 }
 
 /// The files that a commit changes, unless they are too many.

@@ -100,7 +100,7 @@ fn words(code: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// FNV-1a.
-fn hash(word: &[u8]) -> u64 {
+pub(super) fn hash(word: &[u8]) -> u64 {
     word.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

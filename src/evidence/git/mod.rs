@@ -41,6 +41,8 @@
 //!   conditions     the preprocessor conditions around each line
 //!   disabled       steps whose lines are not compiled
 //!   line_words     compares lines by their identifiers
+//!   line_pairs     which lines follow each other in each function
+//!   silent_changes steps that a commit puts in or undoes silently
 //!   traces         lines of a step that the history lacks
 //!   claims         claims that their commits contradict
 //!   removals       finds the commit that removed a step's lines
@@ -74,6 +76,7 @@ mod index;
 mod index_file;
 mod index_format;
 mod line_changes;
+mod line_pairs;
 mod line_words;
 pub(super) mod message;
 mod misplaced;
@@ -89,6 +92,7 @@ mod reverts;
 mod revision;
 mod rpm_spec;
 mod same_subject;
+mod silent_changes;
 mod statement;
 pub(super) mod states;
 pub(super) mod subject;
@@ -141,6 +145,8 @@ mod placements;
 mod repository_tests;
 #[cfg(test)]
 mod reverts_tests;
+#[cfg(test)]
+mod silent_changes_tests;
 #[cfg(test)]
 mod traces_tests;
 #[cfg(test)]

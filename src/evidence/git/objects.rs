@@ -8,6 +8,7 @@ use std::rc::Rc;
 use git2::{ObjectType, Oid};
 
 use super::commit::RawCommit;
+use super::line_pairs::LinePairs;
 use super::line_words::CodeWords;
 use super::repository::Overlay;
 use crate::repository::is_readable;
@@ -38,10 +39,12 @@ pub(super) struct CommitObject {
 }
 
 /// A file's text.
+#[derive(Default)]
 pub(super) struct FileText {
     pub text: Vec<u8>,
     lines: OnceCell<HashSet<Vec<u8>>>,
     words: OnceCell<CodeWords>,
+    pairs: OnceCell<LinePairs>,
 }
 
 /// The entry at a path of a tree.
@@ -74,6 +77,11 @@ impl FileText {
     /// Its identifiers, computed once.
     pub fn words(&self) -> &CodeWords {
         self.words.get_or_init(|| CodeWords::of(&self.text))
+    }
+
+    /// Its lines with their neighbours, computed once.
+    pub fn pairs(&self) -> &LinePairs {
+        self.pairs.get_or_init(|| LinePairs::of(&self.text))
     }
 }
 
@@ -145,9 +153,9 @@ impl Objects {
             return Some(file);
         }
         let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
-        let file = Rc::new(FileText { text, lines: OnceCell::new(), words: OnceCell::new() });
-        // The cached lines and words may be as long as the text.
-        self.files.borrow_mut().keep(id, Rc::clone(&file), 3 * file.text.len());
+        let file = Rc::new(FileText { text, ..FileText::default() });
+        // The cached lines and words may be as long as the text, and the pairs several times that.
+        self.files.borrow_mut().keep(id, Rc::clone(&file), 6 * file.text.len());
         Some(file)
     }
 

@@ -13,7 +13,6 @@ use super::backports::Carrier;
 use super::content::{changed_lines, changes_code, has_any, is_comment, lines_at, touches};
 use super::history::{CarrierPlace, History, short};
 use super::index_format::GitTag;
-use super::line_changes::short_lines_lost;
 use super::patch_id::patch_id;
 use super::testimony::How;
 use super::traces::StepPlaces;
@@ -110,11 +109,6 @@ pub(super) fn erosion(
     if there > 0 && there * 2 < of_upstream {
         return Ok(FixInFiles::Open(format!(
             "{name} says that it carries the {role} but has only {there} of the {of_upstream} lines that upstream adds"
-        )));
-    }
-    if of_upstream == 0 && short_lines_lost(git, oid, release.unwrap_or(oid), history.commit, &one.step.files, places) {
-        return Ok(FixInFiles::Open(format!(
-            "the {role} is in the history as {name}, but the files lack some of its lines, which are all short"
         )));
     }
     let same = || model.is_some_and(|model| patch_id(git, model).is_some_and(|id| Some(id) == patch_id(git, oid)));

@@ -69,7 +69,7 @@ fn reverts_are_followed_to_any_depth() {
             is_in = matches!(*what, "+" | "u+") || *what != "-up" && !is_in;
             // The file has only one line of the fix, so that most rests on the words.
             let fix = if is_in { "refuse_above_the_limit_and_slack\n" } else { "" };
-            let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t_{at}_{}\n{fix}", made.len()) };
+            let text = if *what == "-up" { format!("{HALF}x\n") } else { format!("t\n{fix}") };
             tip = fixture.commit(&[tip], format!("{subject}\n\n{body}\n"), &[(FILE, &text)]);
             made.push((tip, subject));
         }

@@ -8,7 +8,7 @@ use git2::Oid;
 use super::GitError;
 use super::answer::{GitAnswer, StepSearch};
 use super::claims::shows;
-use super::content::{LARGEST, lines_at, tree};
+use super::content::{file_at, lines_at, tree};
 use super::copies::copies;
 use super::file_places::{FilePlace, place};
 use super::history::{CarrierPlace, History, short};
@@ -183,7 +183,14 @@ impl GitAnswer<'_> {
                 }
             }
         }
-        Ok(release.and_then(|release| self.removes_only(one, &places, release)))
+        let removed = release.and_then(|release| self.removes_only(one, &places, release));
+        // What was there before it was reverted is no excuse.
+        let reverted_by = one.standing.as_ref().and_then(|standing| standing.reverted_by);
+        let base = match reverted_by {
+            Some(CarrierPlace::Commit(number)) => Some(last_release(history, number)?.unwrap_or(history.sha(number)?)),
+            _ => release,
+        };
+        Ok(removed.or_else(|| self.silently_applied(one, &places, &explaining, base)))
     }
 
     /// Why a step that only removes lines may be in: lines that it removes are gone since the release.
@@ -227,10 +234,6 @@ impl GitAnswer<'_> {
         }
         Ok(found)
     }
-}
-
-fn file_at(git: &Objects, commit: Oid, path: &str) -> Option<Rc<FileText>> {
-    git.file(git.entry(tree(git, commit)?, path).id()?).filter(|file| file.text.len() <= LARGEST)
 }
 
 /// The newest kernel.org release in a history.
