@@ -1,11 +1,14 @@
 //! `backproof prove` on sources that compile at once, into kernels of a few bytes that say what they are.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 mod common;
+use common::control_builds::{all_end, family_at_b};
 use common::fake_source::{FIX, FakeSource};
 use common::{Lab, Ran};
 
@@ -91,6 +94,40 @@ fn verdict_flips_at_a_patch_of_a_tree() {
     {
         assert!(text.contains(line), "no `{line}` in\n{text}");
     }
+}
+
+#[test]
+fn flip_in_real_time_is_booted_twice() {
+    let lab = ProofLab::new();
+    let proof = lab.proof(&["--tree", "linux", "--patch", "fix.patch", "--time", "real"], 0);
+    assert_eq!(proof["why"], "flips: without affected (twice), with not-affected (twice)");
+    assert_eq!(proof["sides"][0]["confirmed"], "confirmed");
+    let matrix: Value =
+        serde_json::from_slice(&fs::read(lab.lab.result("matrix.json")).expect("a file")).expect("JSON");
+    let names: Vec<&str> =
+        matrix["cells"].as_array().expect("cells").iter().filter_map(|cell| cell["kernel"].as_str()).collect();
+    assert_eq!(names, ["without", "with", "without-again", "with-again"]);
+}
+
+#[test]
+fn interrupted_build_ends_the_run_and_the_proof_goes_on() {
+    let lab = ProofLab::new();
+    lab.source.hold();
+    let arguments =
+        ["prove", "--bug", BUG, "--tree", "linux", "--patch", "fix.patch", "--accel", "tcg", "--cache", "cache"];
+    let mut command = lab.lab.command(&arguments);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let family = family_at_b(&child, &lab.source);
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("Ctrl-C");
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(130) && said.contains("interrupted; backproof prove"), "{said}");
+    all_end(&family);
+    let matrix: Value =
+        serde_json::from_slice(&fs::read(lab.lab.result("matrix.json")).expect("a file")).expect("JSON");
+    assert_eq!((&matrix["run"]["finished"], &matrix["run"]["interrupted"]), (&true.into(), &true.into()), "{matrix:#}");
+    lab.source.untell("hold");
+    assert_eq!(lab.proof(&["--tree", "linux", "--patch", "fix.patch"], 0)["flip"], "flips");
 }
 
 #[test]
@@ -198,7 +235,9 @@ fn bad_input_says_what_to_do_and_boots_nothing() {
         (&["--tree", "linux", "--patch", "rubbish.patch"], "rubbish.patch cannot be read: expected a unified diff"),
         (&["--tree", "nowhere", "--patch", "fix.patch"], "nowhere"),
         (&["--patch", "fix.patch"], "name the source: --tree DIR"),
-        (&["--repo", "linux", "--patch", "fix.patch"], "needs --at"),
+        (&["--between", "debian-12", "debian-13", "--config", "fix.patch"], "required arguments were not provided"),
+        (&["--tree", "linux", "--patch", "fix.patch", "--matrix", "k.yaml"], "cannot be used with"),
+        (&["--repo", "linux", "--between", "a", "b", "--matrix", "k.yaml"], "cannot be used with"),
         (&["--repo", "linux", "--commit", "v6.1.9"], "did you mean v6.1."),
         (&["--repo", "linux", "--commit", "v6.1.2..v6.1.1"], "expected an older revision first"),
         (&["--repo", "linux", "--at", "v6.1.1", "--step", "fix"], "the fix's upstream commit is not in the repository"),

@@ -121,6 +121,24 @@ impl OpenRun {
         self.folder.path()
     }
 
+    /// Does work that blocks. None if a signal interrupts it; the work then ends with the process.
+    pub(super) fn blocking<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Option<T>, Stop> {
+        let done = self.runtime.block_on(async {
+            let stopped = host::stopped()?;
+            let work = tokio::task::spawn_blocking(work);
+            tokio::select! {
+                () = stopped => Ok(None),
+                done = work => done.map(Some).map_err(std::io::Error::other),
+            }
+        });
+        let done = done.map_err(Stop::no_verdict)?;
+        self.interrupted |= done.is_none();
+        Ok(done)
+    }
+
     /// Judges kernels, whose names are new in this run. Returns whether all were judged, and nothing interrupted it.
     pub(super) fn judge(&mut self, asked: RunPlan, lab: &Arc<Lab>) -> Result<bool, Stop> {
         let ended = self.runtime.block_on(judge(asked, Arc::clone(lab), &mut self.folder))?;

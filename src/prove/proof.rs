@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::flip::{Flip, NoFlipCause, Purpose};
+use super::turns::Confirmation;
 use crate::exit::Exit;
 use crate::kernel::build::{BuildWork, CodeDifference, FunctionDifference};
 use crate::run::{CellReach, SeedCount};
@@ -39,6 +40,9 @@ pub struct ChangeProof {
     pub turns_at: Vec<TurningParts>,
     /// What it does to the kernel's code.
     pub code: CodeChange,
+    /// What people should know of the source: its uncommitted changes, and options that were changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// By what it was judged.
     pub tool: ToolRecord,
     /// The run's folder.
@@ -112,6 +116,9 @@ pub struct ProofSide {
     /// The schedules that showed the bug, in virtual time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds: Option<SeedCount>,
+    /// Whether a second boot said the same, in real time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmation>,
     /// Whether its silence proves nothing by itself, because the reproducer has no positive control.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unproven: bool,
@@ -219,5 +226,6 @@ impl ChangeProof {
 fn shown(side: &ProofSide) -> String {
     let seeds = side.seeds.map_or_else(String::new, |seeds| format!(" ({} of {} seeds)", seeds.affected, seeds.tried));
     let unproven = if side.unproven { ", unproven" } else { "" };
-    format!("{}{unproven}{seeds}", side.verdict)
+    let twice = if side.confirmed == Some(Confirmation::Confirmed) { " (twice)" } else { "" };
+    format!("{}{unproven}{seeds}{twice}", side.verdict)
 }

@@ -51,6 +51,7 @@ impl Document for ChangeProof {
             };
             label(&mut text, "turns at", &line, style);
         }
+        listed(&mut text, "source", &self.remarks, style);
         let lines = match &self.code.difference {
             Some(difference) if !difference.is_empty() => differences(difference),
             Some(_) => vec!["no function or variable differs".to_owned()],

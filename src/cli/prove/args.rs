@@ -20,6 +20,7 @@ Exit codes: 0 the verdict flips, or turns were found; 1 it does not flip; 2 bad 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("question").required(true).args(["step", "patch", "commit", "between"])))]
+#[command(group(ArgGroup::new("source").args(["repo", "tree"])))]
 #[command(group(ArgGroup::new("subject").required(true).args(["bug", "reproducer"])))]
 pub(in crate::cli) struct Prove {
     /// Bug whose verdict is to flip: a name, a CVE or a commit
@@ -43,7 +44,7 @@ pub(in crate::cli) struct Prove {
     /// Kernel repository
     #[arg(long, value_name = "REPO", conflicts_with = "tree")]
     pub(super) repo: Option<PathBuf>,
-    /// Revision of the repository to judge the change in [default: --commit's last]
+    /// Revision of the repository to judge the change in [default: --commit's last, else HEAD]
     #[arg(long, value_name = "REV", requires = "repo")]
     pub(super) at: Option<String>,
     /// Kernel source folder to judge the change in; it is copied, never touched
@@ -56,10 +57,10 @@ pub(in crate::cli) struct Prove {
     #[arg(long = "break", conflicts_with = "step")]
     pub(super) break_: bool,
     /// Configuration to build with [default: a small one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "source")]
     pub(super) config: Option<PathBuf>,
     /// Lines to add to the configuration (repeatable)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "source")]
     pub(super) fragment: Vec<PathBuf>,
     /// With --between: boot N more kernels, in the widest gaps
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "between")]
@@ -74,7 +75,7 @@ pub(in crate::cli) struct Prove {
     #[arg(long, conflicts_with = "fresh")]
     pub(super) reuse: bool,
     /// With --between: take names of kernels from this matrix [default: ./kernels.yaml, or the built-in one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["repo", "tree"])]
     pub(super) matrix: Option<PathBuf>,
     /// Add your own dossiers from this folder
     #[arg(long, value_name = "DIR")]

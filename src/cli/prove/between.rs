@@ -37,11 +37,15 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let run = OpenRun::open(&matrix, &question.profiles, false, &lab, &args.host.results)?;
     let (booted, known) = (0, HashMap::new());
     let mut hunt = Hunt { args, question, lab, other, seeds, run, booted, known, interrupted: false };
-    let mut searches = vec![hunt.search(row)?];
+    let searches = match hunt.search_all(row) {
+        Ok(searches) => searches,
+        Err(stop) => {
+            // Without this, the run would look as if it went on.
+            hunt.run.close();
+            return Err(stop);
+        }
+    };
     let bad = searches.first().and_then(|(_, search)| search.bad_ends());
-    if args.repo.is_some() && bad.is_none() {
-        hunt.go_on_to_commits(&mut searches)?;
-    }
     let booted = hunt.booted;
     let judged = hunt.run.close();
     let exit_code = match bad {
@@ -107,6 +111,16 @@ struct Hunt<'a> {
 }
 
 impl Hunt<'_> {
+    /// Searches a row; in a repository, on to the commits.
+    fn search_all(&mut self, row: SearchRow) -> Result<Vec<(RowSearch, TurnSearch)>, Stop> {
+        let mut searches = vec![self.search(row)?];
+        let bad = searches.first().and_then(|(_, search)| search.bad_ends());
+        if self.args.repo.is_some() && bad.is_none() {
+            self.go_on_to_commits(&mut searches)?;
+        }
+        Ok(searches)
+    }
+
     /// Finds the turns of a row, and confirms both sides of each.
     fn search(&mut self, mut row: SearchRow) -> Result<(RowSearch, TurnSearch), Stop> {
         row.recall(&self.known);

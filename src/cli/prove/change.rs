@@ -37,13 +37,13 @@ impl VersionedChange {
     pub(super) fn of(args: &Prove, question: &ProofQuestion) -> Result<Self, Stop> {
         match (&args.repo, &args.tree) {
             (Some(repo), _) if args.patch.is_empty() => Self::of_commits(args, question, repo),
-            (Some(repo), _) => {
-                let revision =
-                    args.at.clone().ok_or_else(|| Stop::usage(anyhow!("--patch with --repo needs --at REV")))?;
-                Self::of_patches(args, question, BuildOrigin::Repo { repo: repo.clone(), revision })
-            }
+            (Some(repo), _) => Self::of_patches(
+                args,
+                question,
+                BuildOrigin::Repo { repo: repo.clone(), revision: at(args).to_owned() },
+            ),
             (None, Some(tree)) => Self::of_patches(args, question, BuildOrigin::Tree(tree.clone())),
-            (None, None) => Err(Stop::usage(anyhow!("name the source: --tree DIR, or --repo REPO and --at REV"))),
+            (None, None) => Err(Stop::usage(anyhow!("name the source: --tree DIR, or --repo REPO"))),
         }
     }
 
@@ -51,18 +51,18 @@ impl VersionedChange {
         let (commits, what, purpose) = match (&args.commit, args.step) {
             (Some(commits), _) => (commits.clone(), commits.clone(), purpose(args)),
             (None, Some(role)) => {
-                let at = args.at.as_deref().ok_or_else(|| Stop::usage(anyhow!("--step needs --at REV")))?;
-                let commit = step_commit(args, question, repo, at, role)?;
+                let commit = step_commit(args, question, repo, at(args), role)?;
                 let purpose = if role == Role::Break { Purpose::Break } else { Purpose::Repair };
                 (commit, format!("the {role} of {}", question.bug.id), purpose)
             }
             (None, None) => return Err(Stop::usage(anyhow!("name the change: --step, --commit or --patch"))),
         };
-        let made = RevisionChange::of(repo, args.at.as_deref(), &commits).map_err(|error| match error.is_usage() {
+        let at = args.at.as_deref().or(args.step.map(|_| at(args)));
+        let made = RevisionChange::of(repo, at, &commits).map_err(|error| match error.is_usage() {
             true => Stop::usage(advised(error, args)),
             false => Stop::no_verdict(error),
         })?;
-        let revision = args.at.clone().unwrap_or_else(|| made.at.get(..12).unwrap_or(&made.at).to_owned());
+        let revision = at.unwrap_or_else(|| made.at.get(..12).unwrap_or(&made.at)).to_owned();
         let origin = BuildOrigin::Repo { repo: repo.to_owned(), revision: made.at.clone() };
         let part =
             |commit: crate::repository::ChangeCommit| ChangePart { name: commit.id, subject: Some(commit.subject) };
@@ -156,6 +156,11 @@ fn configured(
 ) -> BuildSource {
     let (config, fragment) = (args.config.clone(), args.fragment.clone());
     BuildSource { config, fragment, patches, revert, needs: question.needs(), ..BuildSource::plain(origin) }
+}
+
+/// The revision to judge a patch or a step in.
+fn at(args: &Prove) -> &str {
+    args.at.as_deref().unwrap_or("HEAD")
 }
 
 fn purpose(args: &Prove) -> Purpose {

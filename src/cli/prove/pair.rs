@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::Prove;
 use super::change::VersionedChange;
-use super::question::{ProofQuestion, repeat};
+use super::question::{ProofQuestion, is_real, repeat};
 use crate::cli::run::OpenRun;
 use crate::cli::{Stop, ended, show};
 use crate::exit::Exit;
@@ -17,12 +17,12 @@ use crate::kernel::Obtain;
 use crate::kernel::build::{BuildError, BuiltKernel, build};
 use crate::matrix::{BuildSource, KernelEntry};
 use crate::prove::{
-    ChangeProof, CodeChange, Flip, NoFlipCause, PROOF_FILE, ProofSide, ProvenChange, Purpose, SCHEMA_VERSION,
-    SideBuild, TurningParts,
+    ChangeProof, CodeChange, Confirmation, Flip, NoFlipCause, PROOF_FILE, ProofSide, ProvenChange, Purpose,
+    SCHEMA_VERSION, SideBuild, TurningParts,
 };
-use crate::report::Fetching;
+use crate::report::{Fetching, say};
 use crate::results::{MatrixDocument, write_file};
-use crate::run::{CellReach, Lab};
+use crate::run::{CacheUse, CellReach, Lab, RunPlan};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
 use crate::words::{Expectation, KernelName, Outcome};
@@ -46,10 +46,14 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let versioned = VersionedChange::of(args, question)?;
     let (lab, seeds) = ProofQuestion::lab(args, SEEDS)?;
     let mut run = OpenRun::open(&question.matrix().path, &question.profiles, false, &lab, &args.host.results)?;
-    let sides = match build_sides(&versioned, &lab, run.path(), args, question) {
-        Ok(sides) => sides,
+    let sides = match build_sides(&versioned, &lab, &mut run, args, question) {
+        Ok(Some(sides)) => sides,
+        // Without this, the run would look as if it went on.
+        Ok(None) => {
+            say(format_args!("interrupted; {} goes on from here", repeat(&run.close().document.run.arguments)));
+            return Ok(Exit::Interrupted);
+        }
         Err(stop) => {
-            // Without this, the run would look as if it went on.
             run.close();
             return Err(stop);
         }
@@ -65,7 +69,8 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
         };
         let reach = sides.iter().map(functions).collect();
         let plan = question.plan(kernels)?;
-        run.judge(crate::run::RunPlan { seeds, reach, ..plan }, &lab)?;
+        run.judge(RunPlan { seeds, reach, ..plan }, &lab)?;
+        confirm(&mut run, &sides, &lab, args, question)?;
     }
     let judged = run.close();
     let proof = proof(versioned.change, &sides, code, &judged.document, &judged.folder, question);
@@ -77,26 +82,74 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     ended(ended(proof.exit_code, printed)?, written)
 }
 
-/// Builds the versions: the source as it is first, because the others compile only what differs from it.
+/// In real time a side has one boot, so sides that differ are booted again.
+fn confirm(
+    run: &mut OpenRun,
+    sides: &[Side],
+    lab: &Arc<Lab>,
+    args: &Prove,
+    question: &ProofQuestion,
+) -> Result<(), Stop> {
+    let document = run.document();
+    let ends = || sides.first().into_iter().chain(sides.last());
+    let verdicts: Vec<Verdict> = ends().map(|side| boot_verdict(&document, &side.name)).collect();
+    let differ = verdicts.first() != verdicts.last() && !verdicts.contains(&Verdict::Unknown);
+    if !is_real(args) || !differ {
+        return Ok(());
+    }
+    let again = |side: &Side| -> Result<KernelEntry, Stop> {
+        let source = side.source.clone().into();
+        Ok(KernelEntry::plain(again(&side.name)?, source, vec![question.bug.id.clone()]))
+    };
+    let plan = question.plan(ends().map(again).collect::<Result<_, _>>()?)?;
+    run.judge(RunPlan { cache: CacheUse::Fresh, ..plan }, lab)?;
+    Ok(())
+}
+
+/// The name under which a kernel is booted again.
+fn again(name: &KernelName) -> Result<KernelName, Stop> {
+    format!("{name}-again").parse().map_err(|error| Stop::usage(anyhow!("{error}")))
+}
+
+/// What a kernel's boot says, and nothing else.
+fn boot_verdict(document: &MatrixDocument, name: &KernelName) -> Verdict {
+    let cell = document.cells.iter().find(|cell| cell.kernel == *name);
+    let booted =
+        cell.filter(|cell| matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty());
+    booted.map_or(Verdict::Unknown, |cell| cell.judgement.verdict)
+}
+
+/// Builds the versions: the source as it is first, because the others compile only what differs from it. None if
+/// interrupted.
 fn build_sides(
     versioned: &VersionedChange,
     lab: &Arc<Lab>,
-    folder: &Path,
+    run: &mut OpenRun,
     args: &Prove,
     question: &ProofQuestion,
-) -> Result<Vec<Side>, Stop> {
+) -> Result<Option<Vec<Side>>, Stop> {
     let all = versioned.change.parts.len();
     let wanted: Vec<usize> = if args.each { (0..=all).collect() } else { vec![0, all] };
     let order: Vec<usize> = if versioned.change.is_in { wanted.iter().rev().copied().collect() } else { wanted };
-    let fetching = Fetching::new();
+    if order.len() > 2 {
+        say(format_args!("{} versions of the source are built and booted", order.len()));
+    }
+    let fetching = Arc::new(Fetching::new());
     let mut sides = Vec::new();
     for parts in order {
         let name = side_name(parts, all)?;
-        let (source, patch) = versioned.source(parts, name.as_str(), folder, args, question)?;
-        let tell = |progress| fetching.tell(&progress);
-        let with =
-            Obtain { store: &lab.store, shim: &lab.shim, offline: true, refresh: false, locked: None, tell: &tell };
-        let built = match build(&source, &with) {
+        let (source, patch) = versioned.source(parts, name.as_str(), run.path(), args, question)?;
+        let (lab, wanted, told) = (Arc::clone(lab), source.clone(), Arc::clone(&fetching));
+        let built = run.blocking(move || {
+            let tell = |progress| told.tell(&progress);
+            let (store, shim) = (&lab.store, &lab.shim);
+            build(&wanted, &Obtain { store, shim, offline: true, refresh: false, locked: None, tell: &tell })
+        })?;
+        let Some(built) = built else {
+            fetching.finish();
+            return Ok(None);
+        };
+        let built = match built {
             Ok(built) => Ok(built),
             // The version itself is broken. The others may not be.
             Err(error @ (BuildError::Make { .. } | BuildError::Config { .. })) => {
@@ -111,7 +164,7 @@ fn build_sides(
     }
     fetching.finish();
     sides.sort_by_key(|side| side.parts);
-    Ok(sides)
+    Ok(Some(sides))
 }
 
 fn side_name(parts: usize, all: usize) -> Result<KernelName, Stop> {
@@ -167,6 +220,7 @@ fn proof(
     folder: &Path,
     question: &ProofQuestion,
 ) -> ChangeProof {
+    let built: Vec<&BuiltKernel> = sides.iter().filter_map(|side| side.built.as_ref().ok()).collect();
     let sides: Vec<ProofSide> = sides.iter().map(|side| proven(side, document)).collect();
     let verdict = |side: Option<&ProofSide>| side.map_or(Verdict::Unknown, |side| side.verdict);
     let mut flip = Flip::of(verdict(sides.first()), verdict(sides.last()), change.purpose);
@@ -179,6 +233,8 @@ fn proof(
     if let Some(doubt) = doubt(flip, &code, &sides) {
         (flip, why) = (Flip::NoVerdict, doubt);
     }
+    let mut remarks: Vec<String> = built.iter().flat_map(|built| built.remarks.clone()).collect();
+    remarks.dedup();
     let turns_at = if sides.len() > 2 { TurningParts::of(&sides) } else { Vec::new() };
     ChangeProof {
         schema_version: SCHEMA_VERSION,
@@ -190,6 +246,7 @@ fn proof(
         sides,
         turns_at,
         code,
+        remarks,
         tool: ToolRecord::of(&document.run),
         folder: folder.display().to_string(),
         repeat: repeat(&document.run.arguments),
@@ -207,6 +264,14 @@ fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
             "the verdicts differ, but both kernels have the same code: the reproducer does not repeat".to_owned(),
         );
     }
+    let unconfirmed = |side: &&ProofSide| side.confirmed.is_some_and(|again| again != Confirmation::Confirmed);
+    if let Some(side) = sides.iter().find(unconfirmed) {
+        let again = match side.confirmed {
+            Some(Confirmation::Differs) => "not the second time: it may take several boots, so use --time virtual",
+            _ => "and had no verdict the second time",
+        };
+        return Some(format!("{} was {} once, {again}", side.name, side.verdict));
+    }
     let (without, with) = (sides.first()?, sides.last()?);
     let (bad, good) = if without.verdict == Verdict::Affected { (without, with) } else { (with, without) };
     let needed = Flip::more_seeds(bad.seeds, good.seeds)?;
@@ -221,21 +286,27 @@ fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
 fn proven(side: &Side, document: &MatrixDocument) -> ProofSide {
     let cell = document.cells.iter().find(|cell| cell.kernel == side.name);
     let built = side.built.as_ref().ok();
-    let (verdict, why) = match (&side.built, cell) {
-        (Err(why), _) => (Verdict::Unknown, why.clone()),
-        (Ok(_), None) => (Verdict::Unknown, "it was not booted".to_owned()),
+    let why = match (&side.built, cell) {
+        (Err(why), _) => why.clone(),
+        (Ok(_), None) => "it was not booted".to_owned(),
         (Ok(_), Some(cell)) => {
             let why = cell.judgement.reason.clone().or_else(|| cell.judgement.surest().map(|found| found.why.clone()));
-            let was_booted = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty();
-            let verdict = if was_booted { cell.judgement.verdict } else { Verdict::Unknown };
-            (verdict, why.unwrap_or_default())
+            why.unwrap_or_default()
         }
     };
+    let verdict = boot_verdict(document, &side.name);
+    let again = again(&side.name).ok().filter(|again| document.cells.iter().any(|cell| cell.kernel == *again));
+    let confirmed = again.map(|again| match boot_verdict(document, &again) {
+        Verdict::Unknown => Confirmation::NotJudged,
+        now if now == verdict => Confirmation::Confirmed,
+        _ => Confirmation::Differs,
+    });
     ProofSide {
         name: side.name.clone(),
         parts: side.parts,
         patch: side.patch.clone(),
         verdict,
+        confirmed,
         unproven: cell.is_some_and(|cell| cell.judgement.unproven),
         state: cell.and_then(|cell| cell.judgement.state),
         seeds: cell.and_then(|cell| cell.trials.seeds),

@@ -66,6 +66,8 @@ pub struct BuiltKernel {
     pub code: Option<KernelCode>,
     /// What this build did; `None` if the kernel existed already.
     pub work: Option<BuildWork>,
+    /// What people should know of its inputs: `the tree is built as it is: 2 of its files differ from its commit …`.
+    pub remarks: Vec<String>,
 }
 
 /// What a build did.
@@ -114,7 +116,7 @@ fn finished(
     with: &Obtain,
 ) -> Result<BuiltKernel, BuildError> {
     let code = KernelCode::kept(&built.code_sha256, with.store);
-    Ok(BuiltKernel { kernel: prepared.kernel(built, with)?, code, work })
+    Ok(BuiltKernel { kernel: prepared.kernel(built, with)?, code, work, remarks: prepared.remarks() })
 }
 
 /// The files of the source that the patches of a build change. Nothing is built.
