@@ -14,11 +14,11 @@ use super::subject::{Named, named};
 use super::{Format, MachineArgs, Output, Stop, ended, host, matrix_file, show};
 use crate::exit::Exit;
 use crate::json;
-use crate::kernel::{self, Cached, Kernel, Obtain};
+use crate::kernel::{self, Cached, Kernel, Obtain, Store};
 use crate::matrix::{Acceptance, Bug, Bugs, FILE_MAX, GatePolicy, KernelEntry, Matrix, Profile, SEEDS_MAX};
 use crate::regular;
 use crate::report::{Fetching, markdown};
-use crate::results::write_file;
+use crate::results::{FolderError, write_file};
 use crate::run::{CacheUse, Cell, Lab, RunPlan};
 use crate::validate::{
     Candidate, ControlsJudged, Difference, Gate, GateCell, GateRules, JudgedFile, KernelParts, SCHEMA_VERSION,
@@ -96,13 +96,15 @@ pub(super) fn validate(args: &Validate) -> Result<Exit, Stop> {
     let baseline = asked.baseline.as_ref().map(|baseline| obtain(baseline, args)).transpose()?;
     // Both runs share it: what the first one learns of KVM holds for the second.
     let lab = Arc::new(host::lab(&args.host, asked.seeds, args.offline, false, host::cpus())?);
-    let Some(controls) = judge_controls(&asked, &lab, args)? else { return Ok(Exit::Interrupted) };
+    let Some((controls, kept)) = judge_controls(&asked, &lab, args)? else { return Ok(Exit::Interrupted) };
     let judged = controls.wrong.is_empty().then(|| asked.run(&lab, args)).transpose()?;
-    let validation = asked.validation(&candidate, baseline.as_ref(), controls, judged.as_ref(), args);
+    let validation = asked.validation(&candidate, baseline.as_ref(), controls, judged.as_ref(), &lab.store, args);
     let written = judged.map_or(Ok(()), |judged| {
         write(&asked, &validation, &judged)?;
         judged.written.map_err(Stop::no_verdict)
     });
+    // A full disk loses no answer.
+    let written = written.and(kept.map_err(Stop::no_verdict));
     let printed = show(&validation, args.output.format, args.output.style());
     ended(ended(validation.exit_code, printed)?, written)
 }
@@ -176,6 +178,7 @@ impl Asked {
         baseline: Option<&Kernel>,
         controls: ControlsJudged,
         judged: Option<&JudgedRun>,
+        store: &Store,
         args: &Validate,
     ) -> Validation {
         let document = judged.map(|judged| &judged.document);
@@ -184,7 +187,7 @@ impl Asked {
             document.iter().flat_map(|document| &document.cells).filter(|cell| cell.kernel == *named.name()).collect()
         };
         let bugs: Vec<&Bug> = self.ids.iter().filter_map(|id| self.bugs.get(id)).collect();
-        let parts = |kernel: &Kernel| KernelParts::of(kernel, &bugs);
+        let parts = |kernel: &Kernel| KernelParts::of(kernel, &bugs, store);
         let difference = document.and(self.baseline.as_ref()).zip(baseline).map(|(named, baseline)| {
             Difference::between((&of(named), &parts(baseline)), (&of(&self.candidate), &parts(candidate)), &bugs)
         });
@@ -268,8 +271,12 @@ fn repeat(judged: &JudgedRun, kernel: &KernelName) -> Vec<String> {
 }
 
 /// Judges the built control kernels under the kernel's own settings: a verifier that misjudges one judges nothing.
-/// None if interrupted.
-fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Option<ControlsJudged>, Stop> {
+/// Also whether their results could be written. None if interrupted.
+fn judge_controls(
+    asked: &Asked,
+    lab: &Arc<Lab>,
+    args: &Validate,
+) -> Result<Option<(ControlsJudged, Result<(), FolderError>)>, Stop> {
     let built_in = matrix_file::built_in(&asked.bugs)?;
     let is_built = |entry: &KernelEntry| kernel::cached(&entry.source, None, &lab.store).0 == Cached::Yes;
     let controls = built_in.kernels.into_iter().filter(KernelEntry::is_control);
@@ -280,21 +287,21 @@ fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Opti
     }
     entries.retain(|entry| !entry.bugs.is_empty());
     if entries.is_empty() {
-        return Ok(Some(ControlsJudged::default()));
+        return Ok(Some((ControlsJudged::default(), Ok(()))));
     }
     let kernels = entries.len();
     let own = vec![Profile::default_for(asked.ids.clone())];
     // Also with --fresh: a kept boot is judged again by today's rules.
     let plan = asked.plan(entries, own, CacheUse::Virtual)?;
     let JudgedRun { document, folder, written } = in_folder(plan, lab, &args.host.results)?;
-    written.map_err(Stop::no_verdict)?;
-    Ok((!document.run.interrupted).then(|| ControlsJudged {
+    let judged = ControlsJudged {
         kernels,
         cells: document.summary.controls,
         wrong: document.cannot_be_trusted.clone(),
         unproven: document.summary.controls_unproven,
         folder: Some(folder.display().to_string()),
-    }))
+    };
+    Ok((!document.run.interrupted).then_some((judged, written)))
 }
 
 fn obtain(named: &Named, args: &Validate) -> Result<Kernel, Stop> {

@@ -1,22 +1,21 @@
-//! What the witnesses without a boot said of a packaged kernel, kept by everything that it depends on: the package, the
-//! dossier, and this program. Reading an image's machine code costs as much as a tenth of a boot.
+//! What was found in a packaged kernel without a boot, kept by everything that it depends on: the package, what was looked
+//! for, and this program. Reading an image's machine code costs as much as a tenth of a boot.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::evidence::exhibits::Said;
 use crate::kernel::{Kernel, Provenance, Store, hex};
-use crate::matrix::Bug;
 
-/// The record of what was said of one bug.
+/// The record of what was found.
 #[derive(Serialize, Deserialize)]
-struct LookFile {
+struct LookFile<T> {
     kernel: String,
-    said: Said,
+    said: T,
 }
 
-/// What was said of one kernel before.
-pub(super) struct LookCache<'s> {
+/// What was found in one kernel before.
+pub(crate) struct LookCache<'s> {
     store: &'s Store,
     /// The kernel and this program, in words.
     subject: String,
@@ -25,7 +24,7 @@ pub(super) struct LookCache<'s> {
 
 impl<'s> LookCache<'s> {
     /// Of this kernel; None if something that can change was looked at, or this program's own file is unknown.
-    pub(super) fn of(store: &'s Store, kernel: &Kernel) -> Option<Self> {
+    pub(crate) fn of(store: &'s Store, kernel: &Kernel) -> Option<Self> {
         let is_fixed = |from: &Provenance| matches!(from, Provenance::Package { .. } | Provenance::Control { .. });
         if kernel.origin.tree().is_some() || !kernel.provenance.iter().any(is_fixed) {
             return None;
@@ -37,25 +36,24 @@ impl<'s> LookCache<'s> {
         Some(Self { store, subject, name: release.clone().unwrap_or_else(|| image_sha256.clone()) })
     }
 
-    fn record(&self, bug: &Bug) -> String {
-        // All of a dossier, whatever a witness uses of it.
-        let all = Sha256::new().chain_update(&self.subject).chain_update([0]).chain_update(format!("{bug:?}"));
+    fn record(&self, wanted: &str) -> String {
+        let all = Sha256::new().chain_update(&self.subject).chain_update([0]).chain_update(wanted);
         format!("looks/{}.json", hex(all))
     }
 
-    /// What was said of a bug before.
-    pub(super) fn read(&self, bug: &Bug) -> Option<Said> {
-        let record = self.record(bug);
-        let file: LookFile = self.store.read_record(&record)?;
+    /// What was found before. `wanted` is everything that it depends on, beside the kernel and this program.
+    pub(crate) fn read<T: DeserializeOwned>(&self, wanted: &str) -> Option<T> {
+        let record = self.record(wanted);
+        let file: LookFile<T> = self.store.read_record(&record)?;
         self.store.touch(&record);
         Some(file.said)
     }
 
-    /// Keeps it. Without space it is said again next time.
-    pub(super) fn write(&self, bug: &Bug, said: &Said) {
-        let file = LookFile { kernel: self.name.clone(), said: said.clone() };
-        if let Err(error) = self.store.write_record(&self.record(bug), &file) {
-            tracing::debug!(kernel = self.name, %error, "what the witnesses said is not cached");
+    /// Keeps it. Without space it is looked for again next time.
+    pub(crate) fn write<T: Serialize>(&self, wanted: &str, said: &T) {
+        let file = LookFile { kernel: self.name.clone(), said };
+        if let Err(error) = self.store.write_record(&self.record(wanted), &file) {
+            tracing::debug!(kernel = self.name, %error, "what was found is not cached");
         }
     }
 }
@@ -63,9 +61,10 @@ impl<'s> LookCache<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::exhibits::Said;
     use crate::evidence::{Finding, Witness};
     use crate::kernel::{self, Obtain, fixtures};
-    use crate::matrix::{Bugs, Source};
+    use crate::matrix::Source;
     use crate::shim::Shim;
 
     #[test]
@@ -85,15 +84,11 @@ mod tests {
         };
         let package = obtain(Source::Deb(vec![deb]));
         let cache = LookCache::of(&store, &package).expect("a package never changes");
-        let bugs = Bugs::built_in();
-        let bug = bugs.iter().next().expect("a bug");
         let said = Said { findings: vec![Finding::unknown(Witness::Binary, "no symbols")], ..Said::default() };
-        assert_eq!(cache.read(bug), None);
-        cache.write(bug, &said);
-        assert_eq!(cache.read(bug), Some(said));
-        let mut changed = bug.clone();
-        changed.title.push('!');
-        assert_eq!(cache.read(&changed), None);
+        assert_eq!(cache.read::<Said>("a dossier"), None);
+        cache.write("a dossier", &said);
+        assert_eq!(cache.read("a dossier"), Some(said));
+        assert_eq!(cache.read::<Said>("another dossier"), None);
         // The file of an image may be replaced by another one.
         assert!(LookCache::of(&store, &obtain(Source::Image { image: bare, modules: None, config: None })).is_none());
     }

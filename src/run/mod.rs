@@ -24,6 +24,7 @@ pub use cell::{Cell, CellTrials};
 pub use engine::{Lab, RunPlan, run};
 pub use event::{BootId, BootRecord, Event, KernelRecord};
 pub use guest_boot::boot_again;
+pub(crate) use look_cache::LookCache;
 pub use probe::{ProbeError, Probed, probe_host};
 pub use programs::{BadPrograms, programs};
 pub use reach::{CellReach, FunctionReach};

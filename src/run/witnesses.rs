@@ -102,7 +102,7 @@ pub(super) async fn look(
         let look = |bug: &Bug| {
             let mut said = exhibits.look(bug);
             if let Some(cache) = &cache {
-                cache.write(bug, &said);
+                cache.write(&dossier(bug), &said);
             }
             said.warnings.extend(warnings.iter().cloned());
             (bug.id.clone(), said)
@@ -116,8 +116,13 @@ pub(super) async fn look(
 /// The cached evidence, if it is complete.
 fn said_before(cache: &LookCache<'_>, kernel: &Kernel, bugs: &[Bug]) -> Option<KernelLook> {
     let release = release_of_obtained(kernel)?.ok()?;
-    let said = bugs.iter().map(|bug| Some((bug.id.clone(), cache.read(bug)?))).collect::<Option<_>>()?;
+    let said = bugs.iter().map(|bug| Some((bug.id.clone(), cache.read(&dossier(bug))?))).collect::<Option<_>>()?;
     Some(KernelLook { said, release: Some(release) })
+}
+
+/// All of a dossier, whatever a witness uses of it.
+fn dossier(bug: &Bug) -> String {
+    format!("{bug:?}")
 }
 
 /// The evidence after a panic, which is a bug of backproof: every witness gets a finding with the reason.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::binary::Binary;
-use crate::kernel::{Kernel, KernelConfig};
+use crate::kernel::{Kernel, KernelConfig, Store};
 use crate::matrix::{Bug, Measure};
-use crate::run::Cell;
+use crate::run::{Cell, LookCache};
 use crate::verdict::Verdict;
 use crate::words::{BugId, JobId, Outcome, ProfileName, State};
 
@@ -104,8 +104,10 @@ pub struct FunctionSize {
 }
 
 /// The parts of a kernel that are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelParts {
-    config: Option<KernelConfig>,
+    /// Whether it has the wanted options; null for one of which nothing is known.
+    config: Option<BTreeMap<String, Option<bool>>>,
     modules: Option<BTreeSet<String>>,
     /// The sizes of the wanted functions, or why they are unknown.
     functions: Result<BTreeMap<String, Option<u64>>, String>,
@@ -129,17 +131,32 @@ impl CellWords {
 }
 
 impl KernelParts {
-    /// The parts of an obtained kernel that these bugs may depend on. Unpacks its image.
-    pub fn of(kernel: &Kernel, bugs: &[&Bug]) -> Self {
+    /// The parts of an obtained kernel that these bugs may depend on. Unpacks its image, unless they are kept in the store.
+    pub fn of(kernel: &Kernel, bugs: &[&Bug], store: &Store) -> Self {
+        let functions: BTreeSet<&str> =
+            bugs.iter().flat_map(|bug| &bug.binary).map(|signature| signature.function.as_str()).collect();
+        let options: BTreeSet<&str> = bugs.iter().flat_map(|bug| options(bug)).collect();
+        let kept = LookCache::of(store, kernel);
+        let wanted = format!("parts {functions:?} {options:?}");
+        if let Some(parts) = kept.as_ref().and_then(|kept| kept.read(&wanted)) {
+            return parts;
+        }
+        let parts = Self::read(kernel, &functions, &options);
+        if let Some(kept) = kept {
+            kept.write(&wanted, &parts);
+        }
+        parts
+    }
+
+    fn read(kernel: &Kernel, functions: &BTreeSet<&str>, options: &BTreeSet<&str>) -> Self {
         let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
         let embedded = binary.as_ref().ok().and_then(|binary| binary.config().cloned());
-        let wanted: BTreeSet<&str> =
-            bugs.iter().flat_map(|bug| &bug.binary).map(|signature| signature.function.as_str()).collect();
         let functions = binary.and_then(|binary| {
             let size = |name: &&str| Ok((name.to_string(), binary.function_size(name)?));
-            wanted.iter().map(size).collect()
+            functions.iter().map(size).collect()
         });
-        Self { config: embedded.or_else(|| kernel.config.clone()), modules: kernel.module_names(), functions }
+        let config = embedded.as_ref().or(kernel.config.as_ref()).map(|config| has(config, options));
+        Self { config, modules: kernel.module_names(), functions }
     }
 }
 
@@ -153,7 +170,7 @@ impl Difference {
                 difference.compare_cells(before, cell);
             }
         }
-        difference.compare_config(old.config.as_ref(), new.config.as_ref(), bugs);
+        difference.compare_config(old, new, bugs);
         difference.compare_modules(old, new);
         match (&old.functions, &new.functions) {
             (Ok(old), Ok(new)) => {
@@ -204,9 +221,9 @@ impl Difference {
         }
     }
 
-    fn compare_config(&mut self, old: Option<&KernelConfig>, new: Option<&KernelConfig>, bugs: &[&Bug]) {
-        let (Some(old), Some(new)) = (old, new) else {
-            let whose = if old.is_none() { "the baseline" } else { "the candidate" };
+    fn compare_config(&mut self, old: &KernelParts, new: &KernelParts, bugs: &[&Bug]) {
+        let (Some(before), Some(now)) = (&old.config, &new.config) else {
+            let whose = if old.config.is_none() { "the baseline" } else { "the candidate" };
             self.not_compared.push(format!("configuration: {whose} comes without one"));
             return;
         };
@@ -220,11 +237,7 @@ impl Difference {
             }
         }
         for (option, bugs) in named {
-            let has = |config: &KernelConfig| {
-                let name = option.strip_prefix("CONFIG_").unwrap_or(option);
-                if config.is_set(name) { Some(true) } else { config.unset(name).map(|_| false) }
-            };
-            let (baseline, candidate) = (has(old), has(new));
+            let [baseline, candidate] = [before, now].map(|config| config.get(option).copied().flatten());
             if baseline != candidate {
                 self.config.push(ConfigChange { option: option.to_owned(), baseline, candidate, bugs });
             }
@@ -242,6 +255,15 @@ impl Difference {
         gone.truncate(MOST_MODULES);
         self.modules_gone = gone;
     }
+}
+
+/// Whether a configuration has these options.
+fn has(config: &KernelConfig, options: &BTreeSet<&str>) -> BTreeMap<String, Option<bool>> {
+    let has = |option: &str| {
+        let name = option.strip_prefix("CONFIG_").unwrap_or(option);
+        if config.is_set(name) { Some(true) } else { config.unset(name).map(|_| false) }
+    };
+    options.iter().map(|option| ((*option).to_owned(), has(option))).collect()
 }
 
 /// The options that a dossier names.

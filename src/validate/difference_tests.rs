@@ -1,9 +1,13 @@
 use super::*;
-use crate::matrix::Bugs;
+use crate::kernel::{self, Obtain, fixtures};
+use crate::matrix::{Bugs, Source};
+use crate::shim::Shim;
 
 fn parts(config: &str, modules: &[&str], size: Option<u64>) -> KernelParts {
+    let known = Bugs::built_in();
+    let options: BTreeSet<&str> = known.iter().flat_map(options).collect();
     KernelParts {
-        config: KernelConfig::parse(config.as_bytes()).ok(),
+        config: KernelConfig::parse(config.as_bytes()).ok().map(|config| has(&config, &options)),
         modules: (!modules.is_empty()).then(|| modules.iter().map(|name| (*name).to_owned()).collect()),
         functions: Ok(BTreeMap::from([("tcp_fragment".to_owned(), size)])),
     }
@@ -44,4 +48,23 @@ fn what_cannot_be_compared_is_said() {
         assert_eq!(difference.not_compared.len(), 3);
         assert!(difference.not_compared.iter().all(|what| what.contains(whose)), "{difference:?}");
     }
+}
+
+#[test]
+fn parts_of_a_package_are_read_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(Some(folder.path().join("cache"))).expect("a cache");
+    let image = fixtures::bzimage("6.1.0-9-amd64");
+    let deb = folder.path().join("linux-image.deb");
+    std::fs::write(&deb, fixtures::deb(&fixtures::tar(&[("boot/vmlinuz-6.1.0-9-amd64", &image)]))).expect("a file");
+    let shim = Shim::at("/nonexistent".into());
+    let with = Obtain { store: &store, shim: &shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
+    let mut kernel = kernel::obtain(&Source::Deb(vec![deb]), &with).expect("a kernel");
+    let known = Bugs::built_in();
+    let bugs: Vec<&Bug> = known.iter().collect();
+    let first = KernelParts::of(&kernel, &bugs, &store);
+    kernel.image = folder.path().join("gone");
+    assert_eq!(KernelParts::of(&kernel, &bugs, &store), first);
+    // Other functions are looked for in the image.
+    assert_ne!(KernelParts::of(&kernel, &[], &store), first);
 }
