@@ -2,7 +2,7 @@
 //!
 //! The texts are those that Linux 3.10 to 7.x print on x86 (`arch/x86/kernel/{dumpstack,traps,nmi}.c`,
 //! `arch/x86/mm/fault.c`, `kernel/{panic,hung_task,watchdog}.c`, `kernel/rcu/`, `mm/oom_kill.c`, `lib/ubsan.c`,
-//! `kernel/locking/lockdep.c`, `init/main.c`, `arch/x86/boot/`). A new one comes with a sample in
+//! `kernel/locking/lockdep.c`, `mm/{slub,slab,kmemleak}.c`, `init/main.c`, `arch/x86/boot/`). A new one comes with a sample in
 //! `tests/console/`.
 
 use std::fmt;
@@ -183,6 +183,16 @@ const TABLE: &[(At, SplatKind)] = &[
     (Start("[ INFO: inconsistent lock state"), SplatKind::Sanitizer),
     (Start("[ INFO: suspicious RCU usage"), SplatKind::Sanitizer),
     (Start("[ BUG: bad unlock balance detected"), SplatKind::Sanitizer),
+    (Start("[ BUG: held lock freed!"), SplatKind::Sanitizer),
+    (Start("WARNING: held lock freed!"), SplatKind::Sanitizer),
+    (Start("WARNING: Nested lock was not taken"), SplatKind::Sanitizer),
+    (Start("WARNING: chain cache collision"), SplatKind::Sanitizer),
+    (Start("INFO: trying to register non-static key"), SplatKind::Sanitizer),
+    // SLUB's own reports have no colon after BUG (`slab_bug` of mm/slub.c); SLAB's have other words (mm/slab.c).
+    (Both("BUG ", "ainted"), SplatKind::Sanitizer),
+    (Both("slab error in ", "cache "), SplatKind::Sanitizer),
+    (Start("Slab corruption"), SplatKind::Sanitizer),
+    (Both("kmemleak: ", " new suspected memory leak"), SplatKind::Sanitizer),
     // Exceptions in kernel mode. Those of programs begin with `traps:`.
     (Start("BUG: "), SplatKind::Oops),
     (Start("kernel BUG at "), SplatKind::Oops),
@@ -366,6 +376,7 @@ mod tests {
             "traps: init[1] general protection fault ip:401000 sp:7ffe error:0",
             "traps: a.out[70] trap invalid opcode ip:401000 sp:7ffe error:0 in a.out[401000+1000]",
             "init[1]: segfault at 0 ip 0000000000401000 sp 00007ffe error 4 in init",
+            "kmemleak: Kernel memory leak detector initialized (mem pool available: 15764)",
             "Memory cgroup out of memory: Killed process 7 (a)",
             "WARNING! power/level is deprecated; use power/control instead",
             "Debug: BUG: in the middle",
