@@ -64,6 +64,9 @@ pub struct Job {
     /// A user's program to run instead of a built-in reproducer: a file name in [`PROGRAMS_DIR`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// Those of [`Plan::modules`] without which it cannot run. The others may fail to load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
     /// Milliseconds after which the agent kills the job and reports it as timed out.
     pub deadline_ms: u64,
     /// Settings of the profile to apply before the job starts: sysctl name (`net.ipv4.tcp_syncookies`) to value.
@@ -81,7 +84,16 @@ impl Job {
     /// A job under the kernel's own settings, whose id is its bug.
     pub fn new(bug: &str, deadline_ms: u64) -> Self {
         let (id, bug) = (bug.to_owned(), bug.to_owned());
-        Self { id, bug, program: None, deadline_ms, sysctls: BTreeMap::new(), natural: false, mutation: None }
+        Self {
+            id,
+            bug,
+            program: None,
+            modules: Vec::new(),
+            deadline_ms,
+            sysctls: BTreeMap::new(),
+            natural: false,
+            mutation: None,
+        }
     }
 }
 

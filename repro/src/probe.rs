@@ -20,6 +20,7 @@ use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_
 use crate::output::say;
 use crate::pid1::features::Features;
 use crate::pid1::jobs::{KernelOwner, run_all};
+use crate::pid1::modules::FailedModule;
 use crate::pid1::port::Port;
 use crate::pid1::{features, hello};
 use crate::wire::namespace;
@@ -121,19 +122,19 @@ fn inside() -> Result<(), String> {
     namespace::loopback_up().map_err(|error| format!("cannot bring the loopback interface up: {error}"))?;
     let features = Features::probe(features::sysctls_of(&plan.jobs));
     port.say(&Message::Hello(hello(&features)));
-    let missing: Vec<String> = Tun::new().err().map(no_tun).into_iter().collect();
+    let missing: Vec<FailedModule> = Tun::new().err().map(no_tun).into_iter().collect();
     let reports = run_all(&mut port, &plan, &features, &missing, KernelOwner::LiveHost);
     port.say(&Message::End { reports });
     Ok(())
 }
 
-fn no_tun(error: io::Error) -> String {
+fn no_tun(error: io::Error) -> FailedModule {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => "only root can open it",
         io::ErrorKind::NotFound => "try `modprobe tun` as root",
         _ => "the reproducers need the kernel's TUN driver",
     };
-    format!("/dev/net/tun: {error} ({remedy})")
+    FailedModule { file: "tun.ko".to_owned(), why: format!("/dev/net/tun: {error} ({remedy})") }
 }
 
 /// Drops all capabilities that reproducers don't need, also for this process's children, which start as user 0 and

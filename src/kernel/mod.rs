@@ -59,7 +59,7 @@ pub use image::{BUILT_IMAGE, Image, NotAnImage, identify};
 pub use kind::{FileKind, file_kind};
 pub use mainline::{MainlineListing, list as list_mainline};
 pub use meta::stands_for;
-pub use modules::{Module, ModulesError};
+pub use modules::{Module, ModulesError, module_name};
 pub use obtain::Obtain;
 pub use obtained::{Downloaded, Kernel};
 pub use origin::{ConfigOrigin, Origin};

@@ -86,11 +86,11 @@ const MAX_FILES: usize = 100_000;
 pub(super) fn name_of_file(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
     let stem = [".ko", ".ko.xz", ".ko.gz", ".ko.zst"].iter().find_map(|suffix| file.strip_suffix(suffix))?;
-    (!stem.is_empty()).then(|| canonical(stem))
+    (!stem.is_empty()).then(|| module_name(stem))
 }
 
-/// The kernel's name of a module, which has `_` for each `-` of its file.
-fn canonical(name: &str) -> String {
+/// The kernel's name of a module, which has `_` for each `-` of its file (scripts/Makefile.lib, `name-fix`).
+pub fn module_name(name: &str) -> String {
     name.replace('-', "_")
 }
 
@@ -191,7 +191,7 @@ impl Modules {
     ) -> Result<Vec<Module>, ModulesError> {
         let mut order = Order { modules: self, config, seen: HashSet::new(), list: Vec::new() };
         for name in wanted {
-            order.add(&canonical(name))?;
+            order.add(&module_name(name))?;
         }
         Ok(order.list)
     }
@@ -244,10 +244,36 @@ impl Order<'_> {
         let file = location.describe();
         let bytes = location.read().map_err(|source| ModulesError::Io { file: file.clone(), source })?;
         let depends = dependencies(&bytes).map_err(|why| ModulesError::NotAModule { file, why })?;
-        for dependency in depends {
-            self.add(&dependency)?;
+        for dependency in &depends.needed {
+            self.add(dependency)?;
+        }
+        for wish in &depends.before {
+            self.add_wish(wish)?;
         }
         self.list.push(Module { name: name.to_owned(), bytes });
+        for wish in &depends.after {
+            self.add_wish(wish)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a module that another one works better with, if there is one of this name or alias.
+    fn add_wish(&mut self, name: &str) -> Result<(), ModulesError> {
+        let modules = self.modules;
+        if modules.files.contains_key(name) {
+            return self.add(name);
+        }
+        // The providers of an alias begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one works on
+        // any processor.
+        let start = format!("{name}_");
+        let mut candidates: Vec<&String> = modules.files.keys().filter(|file| file.starts_with(&start)).collect();
+        candidates.sort_by_key(|file| (!file.ends_with("_generic"), *file));
+        for file in candidates {
+            let Some(Ok(bytes)) = modules.files.get(file).map(Location::read) else { continue };
+            if dependencies(&bytes).is_ok_and(|found| found.aliases.iter().any(|alias| alias == name)) {
+                return self.add(file);
+            }
+        }
         Ok(())
     }
 }
@@ -279,17 +305,49 @@ impl Location {
     }
 }
 
-/// The module's dependencies: `depends=` in its .modinfo, names with commas (scripts/mod/modpost.c).
-fn dependencies(module: &[u8]) -> Result<Vec<String>, String> {
+/// What a module says of others in its .modinfo.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Dependencies {
+    /// `depends=`: names with commas (scripts/mod/modpost.c).
+    needed: Vec<String>,
+    /// `softdep=pre: …` (`MODULE_SOFTDEP` of include/linux/module.h): modules or aliases to load before it, if they are
+    /// there.
+    before: Vec<String>,
+    /// `softdep=post: …`: those to load after it.
+    after: Vec<String>,
+    /// `alias=`: its other names.
+    aliases: Vec<String>,
+}
+
+fn dependencies(module: &[u8]) -> Result<Dependencies, String> {
     let elf = ElfFile64::<Endianness>::parse(module).map_err(|e| e.to_string())?;
     if elf.architecture() != Architecture::X86_64 {
         return Err(format!("it is for {:?}", elf.architecture()));
     }
     let section = elf.section_by_name(".modinfo").ok_or("it has no .modinfo")?;
     let info = section.data().map_err(|e| e.to_string())?;
-    let depends = info.split(|&b| b == 0).find_map(|field| field.strip_prefix(b"depends=")).unwrap_or_default();
-    let names = String::from_utf8_lossy(depends);
-    Ok(names.split(',').filter(|name| !name.is_empty()).map(canonical).collect())
+    let mut found = Dependencies::default();
+    for field in info.split(|&b| b == 0).map(String::from_utf8_lossy) {
+        match field.split_once('=') {
+            Some(("depends", names)) => {
+                found.needed.extend(names.split(',').filter(|name| !name.is_empty()).map(module_name));
+            }
+            Some(("alias", name)) => found.aliases.push(module_name(name)),
+            Some(("softdep", text)) => {
+                let mut list = None;
+                for word in text.split_whitespace() {
+                    match (word, &mut list) {
+                        ("pre:", _) => list = Some(&mut found.before),
+                        ("post:", _) => list = Some(&mut found.after),
+                        (name, Some(list)) => list.push(module_name(name)),
+                        (_, None) => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

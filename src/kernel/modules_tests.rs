@@ -47,6 +47,26 @@ fn dependencies_come_first_and_once_in_every_compression() {
 }
 
 #[test]
+fn soft_dependencies_are_loaded_if_they_are_there() {
+    let folder = folder(
+        &[
+            ("net/sctp.ko", "depends=libcrc32c\0softdep=pre: hmac gone post: sctp-diag"),
+            ("net/sctp_diag.ko", "depends=sctp"),
+            ("lib/libcrc32c.ko.xz", "depends=\0softdep=pre: crc32c"),
+            ("crypto/crc32c_generic.ko", "depends=\0alias=crypto-crc32c\0alias=crc32c"),
+            ("arch/crc32c-intel.ko", "depends=\0alias=crc32c"),
+            ("crypto/hmac_other.ko", "depends=\0alias=other"),
+            ("drivers/circle.ko", "depends=\0softdep=pre: circle post: circle"),
+            ("drivers/odd.ko", "depends=\0softdep=hmac pre:\0softdep=post: "),
+        ],
+        None,
+    );
+    let order = |wanted: &[&str]| names(folder.path(), wanted, None).unwrap();
+    assert_eq!(order(&["sctp"]), ["crc32c_generic", "libcrc32c", "sctp", "sctp_diag"]);
+    assert_eq!(order(&["circle", "odd"]), ["circle", "odd"]);
+}
+
+#[test]
 fn circular_module_dependencies_end() {
     let folder = folder(&[("a.ko", "depends=b"), ("b.ko", "depends=a")], None);
     assert_eq!(names(folder.path(), &["a"], None).unwrap(), ["b", "a"]);

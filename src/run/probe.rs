@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
+use super::trial::needed_modules;
 use crate::evidence::Finding;
 use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::guest::AGENT;
@@ -86,8 +87,10 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
     let job = |bug: &&Bug| {
         // A user's own program would run as root on the host, outside any guest.
         let ours = |r: &&ReproducerSpec| matches!(r.program, ProgramSource::BuiltIn { .. });
-        let deadline = bug.reproducer.as_ref().filter(ours)?.deadline.saturating_mul(patience);
-        Some(Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
+        let reproducer = bug.reproducer.as_ref().filter(ours)?;
+        let deadline = reproducer.deadline.saturating_mul(patience);
+        let job = Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+        Some(Job { modules: needed_modules(reproducer), ..job })
     };
     let plan =
         Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect(), reach: Vec::new() };

@@ -7,7 +7,8 @@ use backproof_protocol::Job;
 use super::boot_end::BootEnd;
 use super::settle::{Settlement, by_boot};
 use crate::evidence::runtime::Ran;
-use crate::guest::GuestProgram;
+use crate::guest::{self, GuestProgram};
+use crate::kernel::module_name;
 use crate::matrix::{Profile, ReproducerSpec, TellingString};
 use crate::verdict::Boots;
 use crate::words::{BugId, JobId};
@@ -87,8 +88,14 @@ impl<'a> Trial<'a> {
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
         let program = self.program.map(|program| program.name().to_owned());
-        Job { id, program, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
+        let modules = needed_modules(self.reproducer);
+        Job { id, program, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
+}
+
+/// The files of the modules without which a reproducer cannot run.
+pub(super) fn needed_modules(reproducer: &ReproducerSpec) -> Vec<String> {
+    reproducer.needs.modules.iter().map(|name| guest::module_file(&module_name(name))).collect()
 }
 
 /// Groups trials that can share a boot: those with the same kernel command line and the same [`Tenant`].

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::features::Features;
+use super::modules::FailedModule;
 use super::port::Port;
 use super::process::{Running, watch};
 use super::reach::Probes;
@@ -26,20 +27,15 @@ pub enum KernelOwner {
 }
 
 /// Runs all jobs and sends their reports; returns the number of reports.
-pub fn run_all(
-    port: &mut Port,
-    plan: &Plan,
-    features: &Features,
-    missing_modules: &[String],
-    place: KernelOwner,
-) -> u32 {
+pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[FailedModule], place: KernelOwner) -> u32 {
     let mut reports = 0;
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for job in &plan.jobs {
         let reproducer = registry::find(&job.bug).filter(|_| job.program.is_none());
+        let missing = missing_modules(job, failed);
         let unmet = match (reproducer, &job.program) {
-            (Some(reproducer), _) => unmet(reproducer, features, missing_modules),
-            (None, Some(_)) => unloaded(missing_modules),
+            (Some(reproducer), _) => unmet(reproducer, features, &missing),
+            (None, Some(_)) => unloaded(&missing),
             (None, None) => Some((Conclusion::Error, format!("this agent has no reproducer called `{}`", job.bug))),
         };
         let sets = reproducer.map_or(&[][..], |reproducer| reproducer.sets);
@@ -102,7 +98,7 @@ fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> 
 fn unmet(
     reproducer: &BuiltInReproducer,
     features: &Features,
-    missing_modules: &[String],
+    missing_modules: &[&str],
 ) -> Option<(Conclusion, String)> {
     let missing = reproducer.needs.iter().find(|need| !features.has(need))?;
     Some(match missing_modules {
@@ -111,8 +107,13 @@ fn unmet(
     })
 }
 
-/// Why a user's program can't run here. It may need any of the missing modules.
-fn unloaded(missing_modules: &[String]) -> Option<(Conclusion, String)> {
+/// Why modules that a job needs are not loaded. Those of other jobs, and optional ones, are not its concern.
+fn missing_modules<'a>(job: &Job, failed: &'a [FailedModule]) -> Vec<&'a str> {
+    failed.iter().filter(|module| job.modules.contains(&module.file)).map(|module| module.why.as_str()).collect()
+}
+
+/// Why a user's program can't run here: it needs modules that are not loaded.
+fn unloaded(missing_modules: &[&str]) -> Option<(Conclusion, String)> {
     (!missing_modules.is_empty()).then(|| (Conclusion::Error, missing_modules.join("; ")))
 }
 
@@ -169,9 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn module_that_fails_concerns_only_the_jobs_that_need_it() {
+        let failed =
+            [FailedModule { file: "sctp.ko".to_owned(), why: "cannot load module sctp.ko: No such device".to_owned() }];
+        let job =
+            |modules: &[&str]| Job { modules: modules.iter().map(|name| (*name).to_owned()).collect(), ..job(&[]) };
+        for (modules, expected) in
+            [(&["sctp.ko"][..], true), (&["tun.ko", "sctp.ko"], true), (&["tun.ko"], false), (&[], false)]
+        {
+            assert_eq!(unloaded(&missing_modules(&job(modules), &failed)).is_some(), expected, "{modules:?}");
+        }
+    }
+
+    #[test]
     fn missing_feature_skips_and_failed_load_is_an_error() {
         let reproducer = registry::find("syn-cookie-data-loss").expect("there");
-        let failed = ["cannot load module tun.ko: Exec format error".to_owned()];
+        let failed = ["cannot load module tun.ko: Exec format error"];
         for (features, missing, expected) in [
             (&[("tun", true), ("syn-cookies", true)][..], &[][..], None),
             (&[("tun", true), ("syn-cookies", true)], &failed, None),

@@ -4,7 +4,7 @@
 
 pub(crate) mod features;
 pub(crate) mod jobs;
-mod modules;
+pub(crate) mod modules;
 mod mounts;
 pub(crate) mod port;
 mod process;
@@ -52,7 +52,7 @@ fn serve(port: &mut Port, notes: Vec<String>) {
     };
     let features = Features::probe(features::sysctls_of(plan.as_ref().map_or(&[], |plan| &plan.jobs)));
     port.say(&Message::Hello(hello(&features)));
-    for text in notes.into_iter().chain(missing.iter().cloned()) {
+    for text in notes.into_iter().chain(missing.iter().map(|module| module.why.clone())) {
         port.say(&Message::Note { text });
     }
     let reports = match plan {

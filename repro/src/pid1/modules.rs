@@ -8,12 +8,22 @@ use rustix::system::{finit_module, init_module};
 
 use backproof_protocol::MODULES_DIR;
 
-/// Loads the modules in this order; returns what went wrong.
-pub fn load_all(names: &[String]) -> Vec<String> {
-    names
-        .iter()
-        .filter_map(|name| load(name).err().map(|error| format!("cannot load module {name}: {error}")))
-        .collect()
+/// A module that is not loaded.
+#[derive(Clone, Debug)]
+pub struct FailedModule {
+    /// Its file, as in the plan.
+    pub file: String,
+    /// What went wrong.
+    pub why: String,
+}
+
+/// Loads the modules in this order; returns those that failed.
+pub fn load_all(names: &[String]) -> Vec<FailedModule> {
+    let failed = |name: &String| {
+        let why = format!("cannot load module {name}: {}", load(name).err()?);
+        Some(FailedModule { file: name.clone(), why })
+    };
+    names.iter().filter_map(failed).collect()
 }
 
 fn load(name: &str) -> Result<(), String> {
