@@ -107,6 +107,7 @@ fn flip_in_real_time_is_booted_twice() {
     let names: Vec<&str> =
         matrix["cells"].as_array().expect("cells").iter().filter_map(|cell| cell["kernel"].as_str()).collect();
     assert_eq!(names, ["without", "with", "without-again", "with-again"]);
+    assert_eq!(matrix["summary"]["unexpected"], 0, "{matrix:#}");
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn interrupted_build_ends_the_run_and_the_proof_goes_on() {
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("Ctrl-C");
     let ended = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.code() == Some(130) && said.contains("interrupted; backproof prove"), "{said}");
+    assert!(ended.status.code() == Some(130) && said.contains("interrupted; to resume: backproof prove"), "{said}");
     all_end(&family);
     let matrix: Value =
         serde_json::from_slice(&fs::read(lab.lab.result("matrix.json")).expect("a file")).expect("JSON");
@@ -180,6 +181,11 @@ fn commit_of_a_series_that_matters_is_named() {
         proof["sides"].as_array().expect("sides").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(names, ["without", "with-1", "with-2", "with"]);
     assert!(lab.lab.result("without.patch").exists() && !lab.lab.result("with.patch").exists());
+
+    // A patch, at the end of the branch.
+    let proof = lab.proof(&["--repo", "linux", "--patch", "fix.patch"], 0);
+    let head = lab.git(&["rev-parse", "HEAD"]);
+    assert_eq!((&proof["change"]["origin"], &proof["change"]["commit"]), (&"linux HEAD".into(), &head.into()));
 
     // One commit, taken out of a later revision and put into an earlier one.
     for (at, is_in) in [("v6.1.4", true), ("v6.1.2", false)] {

@@ -64,7 +64,7 @@ pub struct Job {
     /// A user's program to run instead of a built-in reproducer: a file name in [`PROGRAMS_DIR`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// Those of [`Plan::modules`] without which it cannot run. The others may fail to load.
+    /// The files of modules without which it cannot run, if they are in [`Plan::modules`]. The others may fail to load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<String>,
     /// Milliseconds after which the agent kills the job and reports it as timed out.

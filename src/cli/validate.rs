@@ -96,7 +96,9 @@ pub(super) fn validate(args: &Validate) -> Result<Exit, Stop> {
     let baseline = asked.baseline.as_ref().map(|baseline| obtain(baseline, args)).transpose()?;
     // Both runs share it: what the first one learns of KVM holds for the second.
     let lab = Arc::new(host::lab(&args.host, asked.seeds, args.offline, false, host::cpus())?);
-    let Some((controls, kept)) = judge_controls(&asked, &lab, args)? else { return Ok(Exit::Interrupted) };
+    let Some(ControlsRun { judged: controls, written: kept }) = judge_controls(&asked, &lab, args)? else {
+        return Ok(Exit::Interrupted);
+    };
     let judged = controls.wrong.is_empty().then(|| asked.run(&lab, args)).transpose()?;
     let validation = asked.validation(&candidate, baseline.as_ref(), controls, judged.as_ref(), &lab.store, args);
     let written = judged.map_or(Ok(()), |judged| {
@@ -270,13 +272,16 @@ fn repeat(judged: &JudgedRun, kernel: &KernelName) -> Vec<String> {
     vec![format!("backproof {}", words.join(" ")), format!("backproof replay {folder} {kernel}")]
 }
 
+/// The judged control kernels.
+struct ControlsRun {
+    judged: ControlsJudged,
+    /// Whether their results could be written.
+    written: Result<(), FolderError>,
+}
+
 /// Judges the built control kernels under the kernel's own settings: a verifier that misjudges one judges nothing.
-/// Also whether their results could be written. None if interrupted.
-fn judge_controls(
-    asked: &Asked,
-    lab: &Arc<Lab>,
-    args: &Validate,
-) -> Result<Option<(ControlsJudged, Result<(), FolderError>)>, Stop> {
+/// None if interrupted.
+fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Option<ControlsRun>, Stop> {
     let built_in = matrix_file::built_in(&asked.bugs)?;
     let is_built = |entry: &KernelEntry| kernel::cached(&entry.source, None, &lab.store).0 == Cached::Yes;
     let controls = built_in.kernels.into_iter().filter(KernelEntry::is_control);
@@ -287,7 +292,7 @@ fn judge_controls(
     }
     entries.retain(|entry| !entry.bugs.is_empty());
     if entries.is_empty() {
-        return Ok(Some((ControlsJudged::default(), Ok(()))));
+        return Ok(Some(ControlsRun { judged: ControlsJudged::default(), written: Ok(()) }));
     }
     let kernels = entries.len();
     let own = vec![Profile::default_for(asked.ids.clone())];
@@ -301,7 +306,7 @@ fn judge_controls(
         unproven: document.summary.controls_unproven,
         folder: Some(folder.display().to_string()),
     };
-    Ok((!document.run.interrupted).then_some((judged, written)))
+    Ok((!document.run.interrupted).then_some(ControlsRun { judged, written }))
 }
 
 fn obtain(named: &Named, args: &Validate) -> Result<Kernel, Stop> {

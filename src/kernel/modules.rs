@@ -248,22 +248,32 @@ impl Order<'_> {
             self.add(dependency)?;
         }
         for wish in &depends.before {
-            self.add_wish(wish)?;
+            self.add_wish(wish);
         }
         self.list.push(Module { name: name.to_owned(), bytes });
         for wish in &depends.after {
-            self.add_wish(wish)?;
+            self.add_wish(wish);
         }
         Ok(())
     }
 
-    /// Adds a module that another one works better with, if there is one of this name or alias.
-    fn add_wish(&mut self, name: &str) -> Result<(), ModulesError> {
+    /// Adds a module that another one works better with, if there is one of this name or alias, and it can be loaded.
+    fn add_wish(&mut self, name: &str) {
+        let Some(file) = self.provider(name) else { return };
+        let (seen, count) = (self.seen.clone(), self.list.len());
+        if self.add(&file).is_err() {
+            self.seen = seen;
+            self.list.truncate(count);
+        }
+    }
+
+    /// The module of this name or alias.
+    fn provider(&self, name: &str) -> Option<String> {
         let modules = self.modules;
         if modules.files.contains_key(name) {
-            return self.add(name);
+            return Some(name.to_owned());
         }
-        // The providers of an alias begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one works on
+        // The providers of an alias often begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one works on
         // any processor.
         let start = format!("{name}_");
         let mut candidates: Vec<&String> = modules.files.keys().filter(|file| file.starts_with(&start)).collect();
@@ -271,10 +281,10 @@ impl Order<'_> {
         for file in candidates {
             let Some(Ok(bytes)) = modules.files.get(file).map(Location::read) else { continue };
             if dependencies(&bytes).is_ok_and(|found| found.aliases.iter().any(|alias| alias == name)) {
-                return self.add(file);
+                return Some(file.clone());
             }
         }
-        Ok(())
+        None
     }
 }
 

@@ -50,7 +50,8 @@ fn dependencies_come_first_and_once_in_every_compression() {
 fn soft_dependencies_are_loaded_if_they_are_there() {
     let folder = folder(
         &[
-            ("net/sctp.ko", "depends=libcrc32c\0softdep=pre: hmac gone post: sctp-diag"),
+            ("net/sctp.ko", "depends=libcrc32c\0softdep=pre: hmac gone lame post: sctp-diag"),
+            ("net/lame.ko", "depends=tun_of_another_package"),
             ("net/sctp_diag.ko", "depends=sctp"),
             ("lib/libcrc32c.ko.xz", "depends=\0softdep=pre: crc32c"),
             ("crypto/crc32c_generic.ko", "depends=\0alias=crypto-crc32c\0alias=crc32c"),

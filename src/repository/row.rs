@@ -113,6 +113,14 @@ impl RevisionRows {
         Ok(resolve(&self.git, &self.place, &format!("{commit}^1"))?.to_string())
     }
 
+    /// The commit of a revision.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn commit(&self, revision: &str) -> Result<String, ChangeError> {
+        Ok(resolve(&self.git, &self.place, revision)?.to_string())
+    }
+
     fn ends(&self, from: &str, to: &str) -> Result<(Oid, Oid), ChangeError> {
         let (first, last) = (resolve(&self.git, &self.place, from)?, resolve(&self.git, &self.place, to)?);
         let range = format!("{from}..{to}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::binary::Binary;
+use crate::evidence::binary::{Binary, BinaryError};
 use crate::kernel::{Kernel, KernelConfig, Store};
 use crate::matrix::{Bug, Measure};
 use crate::run::{Cell, LookCache};
@@ -141,15 +141,23 @@ impl KernelParts {
         if let Some(parts) = kept.as_ref().and_then(|kept| kept.read(&wanted)) {
             return parts;
         }
-        let parts = Self::read(kernel, &functions, &options);
-        if let Some(kept) = kept {
+        let binary = Binary::open(&kernel.image);
+        // A file that cannot be read now may be readable next time.
+        let is_lasting = !matches!(binary, Err(BinaryError::Io(_)));
+        let parts = Self::read(kernel, binary, &functions, &options);
+        if let Some(kept) = kept.filter(|_| is_lasting) {
             kept.write(&wanted, &parts);
         }
         parts
     }
 
-    fn read(kernel: &Kernel, functions: &BTreeSet<&str>, options: &BTreeSet<&str>) -> Self {
-        let binary = Binary::open(&kernel.image).map_err(|error| error.to_string());
+    fn read(
+        kernel: &Kernel,
+        binary: Result<Binary, BinaryError>,
+        functions: &BTreeSet<&str>,
+        options: &BTreeSet<&str>,
+    ) -> Self {
+        let binary = binary.map_err(|error| error.to_string());
         let embedded = binary.as_ref().ok().and_then(|binary| binary.config().cloned());
         let functions = binary.and_then(|binary| {
             let size = |name: &&str| Ok((name.to_string(), binary.function_size(name)?));

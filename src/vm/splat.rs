@@ -2,7 +2,7 @@
 //!
 //! The texts are those that Linux 3.10 to 7.x print on x86 (`arch/x86/kernel/{dumpstack,traps,nmi}.c`,
 //! `arch/x86/mm/fault.c`, `kernel/{panic,hung_task,watchdog}.c`, `kernel/rcu/`, `mm/oom_kill.c`, `lib/ubsan.c`,
-//! `kernel/locking/lockdep.c`, `mm/{slub,slab,kmemleak}.c`, `init/main.c`, `arch/x86/boot/`). A new one comes with a sample in
+//! `kernel/locking/lockdep.c`, `mm/{slub,slab}.c`, `init/main.c`, `arch/x86/boot/`). A new one comes with a sample in
 //! `tests/console/`.
 
 use std::fmt;
@@ -192,7 +192,6 @@ const TABLE: &[(At, SplatKind)] = &[
     (Both("BUG ", "ainted"), SplatKind::Sanitizer),
     (Both("slab error in ", "cache "), SplatKind::Sanitizer),
     (Start("Slab corruption"), SplatKind::Sanitizer),
-    (Both("kmemleak: ", " new suspected memory leak"), SplatKind::Sanitizer),
     // Exceptions in kernel mode. Those of programs begin with `traps:`.
     (Start("BUG: "), SplatKind::Oops),
     (Start("kernel BUG at "), SplatKind::Oops),
@@ -250,7 +249,7 @@ pub(crate) fn title(text: &str) -> String {
         match word {
             // The rest is specific to this boot: times, states, sizes, scores.
             "-" | "IP" | "score" | "(stack" => break,
-            _ if word.starts_with("total-vm:") => break,
+            _ if word.starts_with("total-vm:") || word.starts_with("start=") => break,
             _ if word.starts_with("[#") => {
                 words.pop_if(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_hexdigit()));
                 break;
@@ -376,7 +375,8 @@ mod tests {
             "traps: init[1] general protection fault ip:401000 sp:7ffe error:0",
             "traps: a.out[70] trap invalid opcode ip:401000 sp:7ffe error:0 in a.out[401000+1000]",
             "init[1]: segfault at 0 ip 0000000000401000 sp 00007ffe error 4 in init",
-            "kmemleak: Kernel memory leak detector initialized (mem pool available: 15764)",
+            // It only suspects them, and often wrongly.
+            "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "Memory cgroup out of memory: Killed process 7 (a)",
             "WARNING! power/level is deprecated; use power/control instead",
             "Debug: BUG: in the middle",

@@ -111,7 +111,7 @@ struct Hunt<'a> {
 }
 
 impl Hunt<'_> {
-    /// Searches a row; in a repository, on to the commits.
+    /// Searches a row; then, in a repository, the commits of each turn.
     fn search_all(&mut self, row: SearchRow) -> Result<Vec<(RowSearch, TurnSearch)>, Stop> {
         let mut searches = vec![self.search(row)?];
         let bad = searches.first().and_then(|(_, search)| search.bad_ends());

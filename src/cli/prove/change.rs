@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::Prove;
 use super::question::{ProofQuestion, shown};
+use super::row::of_repository;
 use crate::cli::{Stop, host};
 use crate::evidence::git::{self, Repository, StepFound};
 use crate::kernel::Obtain;
@@ -13,7 +14,7 @@ use crate::kernel::build::{BuildError, patched_files};
 use crate::matrix::{BuildOrigin, BuildSource};
 use crate::prove::{ChangePart, ProvenChange, Purpose};
 use crate::report::{Fetching, Indexing, say};
-use crate::repository::{ChangeError, RevisionChange};
+use crate::repository::{ChangeError, RevisionChange, RevisionRows};
 use crate::results::write_file;
 use crate::words::{CommitId, Role};
 
@@ -37,11 +38,15 @@ impl VersionedChange {
     pub(super) fn of(args: &Prove, question: &ProofQuestion) -> Result<Self, Stop> {
         match (&args.repo, &args.tree) {
             (Some(repo), _) if args.patch.is_empty() => Self::of_commits(args, question, repo),
-            (Some(repo), _) => Self::of_patches(
-                args,
-                question,
-                BuildOrigin::Repo { repo: repo.clone(), revision: at(args).to_owned() },
-            ),
+            (Some(repo), _) => {
+                // A branch may move between the builds of both sides.
+                let commit = RevisionRows::open(repo).and_then(|rows| rows.commit(at(args))).map_err(of_repository)?;
+                let origin = BuildOrigin::Repo { repo: repo.clone(), revision: commit.clone() };
+                let mut versioned = Self::of_patches(args, question, origin)?;
+                versioned.change.origin = format!("{} {}", shown(repo), at(args));
+                versioned.change.commit = Some(commit);
+                Ok(versioned)
+            }
             (None, Some(tree)) => Self::of_patches(args, question, BuildOrigin::Tree(tree.clone())),
             (None, None) => Err(Stop::usage(anyhow!("name the source: --tree DIR, or --repo REPO"))),
         }

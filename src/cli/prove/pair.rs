@@ -50,7 +50,7 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
         Ok(Some(sides)) => sides,
         // Without this, the run would look as if it went on.
         Ok(None) => {
-            say(format_args!("interrupted; {} goes on from here", repeat(&run.close().document.run.arguments)));
+            say(format_args!("interrupted; to resume: {}", repeat(&run.close().document.run.arguments)));
             return Ok(Exit::Interrupted);
         }
         Err(stop) => {
@@ -68,9 +68,14 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
             (side.name.clone(), all.iter().take(MOST_COUNTED).cloned().collect())
         };
         let reach = sides.iter().map(functions).collect();
-        let plan = question.plan(kernels)?;
-        run.judge(RunPlan { seeds, reach, ..plan }, &lab)?;
-        confirm(&mut run, &sides, &lab, args, question)?;
+        let judged = question.plan(kernels).and_then(|plan| {
+            let all = run.judge(RunPlan { seeds, reach, ..plan }, &lab)?;
+            if all { confirm(&mut run, &sides, &versioned.change, &lab, args, question) } else { Ok(()) }
+        });
+        if let Err(stop) = judged {
+            run.close();
+            return Err(stop);
+        }
     }
     let judged = run.close();
     let proof = proof(versioned.change, &sides, code, &judged.document, &judged.folder, question);
@@ -86,6 +91,7 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
 fn confirm(
     run: &mut OpenRun,
     sides: &[Side],
+    change: &ProvenChange,
     lab: &Arc<Lab>,
     args: &Prove,
     question: &ProofQuestion,
@@ -97,17 +103,17 @@ fn confirm(
     if !is_real(args) || !differ {
         return Ok(());
     }
-    let again = |side: &Side| -> Result<KernelEntry, Stop> {
-        let source = side.source.clone().into();
-        Ok(KernelEntry::plain(again(&side.name)?, source, vec![question.bug.id.clone()]))
-    };
-    let plan = question.plan(ends().map(again).collect::<Result<_, _>>()?)?;
+    let again = ends().filter_map(|side| entry(side, change, question)).map(|entry| {
+        let name = second_boot_name(&entry.name)?;
+        Ok(KernelEntry { name, ..entry })
+    });
+    let plan = question.plan(again.collect::<Result<_, Stop>>()?)?;
     run.judge(RunPlan { cache: CacheUse::Fresh, ..plan }, lab)?;
     Ok(())
 }
 
 /// The name under which a kernel is booted again.
-fn again(name: &KernelName) -> Result<KernelName, Stop> {
+fn second_boot_name(name: &KernelName) -> Result<KernelName, Stop> {
     format!("{name}-again").parse().map_err(|error| Stop::usage(anyhow!("{error}")))
 }
 
@@ -132,7 +138,7 @@ fn build_sides(
     let wanted: Vec<usize> = if args.each { (0..=all).collect() } else { vec![0, all] };
     let order: Vec<usize> = if versioned.change.is_in { wanted.iter().rev().copied().collect() } else { wanted };
     if order.len() > 2 {
-        say(format_args!("{} versions of the source are built and booted", order.len()));
+        say(format_args!("building and booting {} versions of the source", order.len()));
     }
     let fetching = Arc::new(Fetching::new());
     let mut sides = Vec::new();
@@ -234,6 +240,7 @@ fn proof(
         (flip, why) = (Flip::NoVerdict, doubt);
     }
     let mut remarks: Vec<String> = built.iter().flat_map(|built| built.remarks.clone()).collect();
+    remarks.sort();
     remarks.dedup();
     let turns_at = if sides.len() > 2 { TurningParts::of(&sides) } else { Vec::new() };
     ChangeProof {
@@ -267,7 +274,9 @@ fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
     let unconfirmed = |side: &&ProofSide| side.confirmed.is_some_and(|again| again != Confirmation::Confirmed);
     if let Some(side) = sides.iter().find(unconfirmed) {
         let again = match side.confirmed {
-            Some(Confirmation::Differs) => "not the second time: it may take several boots, so use --time virtual",
+            Some(Confirmation::Differs) => {
+                "not the second time: judge it under several seeds, with --accel tcg --time virtual"
+            }
             _ => "and had no verdict the second time",
         };
         return Some(format!("{} was {} once, {again}", side.name, side.verdict));
@@ -295,7 +304,8 @@ fn proven(side: &Side, document: &MatrixDocument) -> ProofSide {
         }
     };
     let verdict = boot_verdict(document, &side.name);
-    let again = again(&side.name).ok().filter(|again| document.cells.iter().any(|cell| cell.kernel == *again));
+    let again =
+        second_boot_name(&side.name).ok().filter(|again| document.cells.iter().any(|cell| cell.kernel == *again));
     let confirmed = again.map(|again| match boot_verdict(document, &again) {
         Verdict::Unknown => Confirmation::NotJudged,
         now if now == verdict => Confirmation::Confirmed,

@@ -1,7 +1,7 @@
 //! Which lines of code follow each other in each function of a file. A statement that moves, and short lines that are
 //! in many places, are only told by their neighbours.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::conditions::code;
 use super::content::letters;
@@ -14,12 +14,13 @@ pub(super) struct LineInFunction {
     line: u64,
 }
 
-/// Two lines of code that follow each other in a function. Hashed.
+/// Two lines of code that follow each other in a function, and the lines of brackets between them. Hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LinePair {
     function: u64,
     lines: [u64; 2],
-    /// The line above both, without regard to brackets: it tells blocks with equal ends from each other.
+    brackets: u64,
+    /// The line above both: it tells blocks with equal ends from each other.
     above: Option<u64>,
 }
 
@@ -29,25 +30,11 @@ impl LinePair {
         self.lines.map(|line| LineInFunction { function: self.function, line })
     }
 
-    /// Whether it is a pair with the line above it.
+    /// Whether it also names the line above.
     pub fn has_above(self) -> bool {
         self.above.is_some()
     }
-
-    pub fn function(self) -> FunctionId {
-        FunctionId(self.function)
-    }
 }
-
-impl LineInFunction {
-    pub fn function(self) -> FunctionId {
-        FunctionId(self.function)
-    }
-}
-
-/// A function. Hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct FunctionId(u64);
 
 /// How often something is in a file, and the numbers of its first lines, from 0.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +51,7 @@ pub(super) struct LinePairs {
     lines: HashMap<LineInFunction, Occurrences>,
     /// The same lines anywhere in the file.
     anywhere: HashMap<u64, usize>,
-    /// How many conditions that never hold a function has; 0 for each function without one.
+    /// How many conditions that never hold each function has. It has a key for every function of the file.
     never: HashMap<u64, Occurrences>,
 }
 
@@ -74,41 +61,40 @@ impl LinePairs {
         let mut found = Self::default();
         let code = code(text);
         let mut function = hash(b"");
-        // The last line, the last two with letters, and the open `#if 0` and `#if 1`.
-        let (mut last, mut lettered, mut constant) = (None, [None; 2], Constants::default());
+        // The last two lines with letters, the brackets since then, and the open `#if 0` and `#if 1`.
+        let (mut last, mut brackets, mut constant) = ([None; 2], 0, Constants::default());
         for (number, line) in code.split(|b| *b == b'\n').enumerate() {
             let bare: Vec<u8> = line.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
             if constant.skips(&bare) {
                 continue;
             }
             if let Some(name) = function_begins(line) {
-                (function, last, lettered) = (hash(name), None, [None; 2]);
+                (function, last, brackets) = (hash(name), [None; 2], 0);
                 found.never.entry(function).or_default();
             }
             // Brackets around a single statement change nothing.
             let open = bare.strip_suffix(b"{").unwrap_or(&bare);
-            if open.is_empty() {
-                continue;
-            }
             let this = hash(open);
-            let (before, from) = last.unwrap_or((hash(b""), number));
-            let pair = LinePair { function, lines: [before, this], above: None };
-            found.pairs.entry(pair).or_default().count([from, number]);
-            last = Some((this, number));
             if letters(open) > 0 {
-                if let [Some((above, _)), Some((before, from))] = lettered {
-                    let pair = LinePair { function, lines: [before, this], above: Some(above) };
+                let (before, from) = last[1].unwrap_or((hash(b""), number));
+                let pair = LinePair { function, lines: [before, this], brackets, above: None };
+                found.pairs.entry(pair).or_default().count([from, number]);
+                if let Some((above, _)) = last[0] {
+                    // Brackets may be anywhere between three lines.
+                    let pair = LinePair { brackets: 0, above: Some(above), ..pair };
                     found.pairs.entry(pair).or_default().count([from, number]);
                 }
-                lettered = [lettered[1], last];
+                (last, brackets) = ([last[1], Some((this, number))], 0);
                 found.lines.entry(LineInFunction { function, line: this }).or_default().count([number; 2]);
                 *found.anywhere.entry(this).or_default() += 1;
+            } else if !open.is_empty() {
+                brackets = this.wrapping_add(brackets.rotate_left(7));
             }
             if never_holds(&bare) {
                 found.never.entry(function).or_default().count([number; 2]);
             }
             if line.starts_with(b"}") && !line.contains(&b'{') {
-                (function, last, lettered) = (hash(b""), None, [None; 2]);
+                (function, last, brackets) = (hash(b""), [None; 2], 0);
             }
         }
         found
@@ -135,15 +121,6 @@ impl LinePairs {
         self.lines.iter().filter(is_more).map(|(line, here)| (*line, *here))
     }
 
-    /// The lines that this file, unlike `old`, has between those of a pair.
-    pub fn new_within<'a>(&'a self, pair: LinePair, old: &'a Self) -> impl Iterator<Item = LineInFunction> + 'a {
-        let begins = move |new: &LinePair| (new.lines[0] == pair.lines[0]).then_some(new.lines[1]);
-        let ends = move |new: &LinePair| (new.lines[1] == pair.lines[1]).then_some(new.lines[0]);
-        let here = move |(new, _): &(LinePair, _)| new.function == pair.function && new.above == pair.above;
-        let within = self.more_than(old).filter(here).flat_map(move |(new, _)| [begins(&new), ends(&new)]);
-        within.flatten().map(move |line| LineInFunction { function: pair.function, line })
-    }
-
     pub fn count_of(&self, line: LineInFunction) -> usize {
         self.lines.get(&line).map_or(0, |found| found.count)
     }
@@ -160,6 +137,68 @@ impl LinePairs {
     /// Conditions that never hold in the function of a pair.
     pub fn never(&self, pair: LinePair) -> Occurrences {
         self.never.get(&pair.function).copied().unwrap_or_default()
+    }
+}
+
+/// What a commit does to the lines of a file.
+pub(super) struct PairChange<'a> {
+    pub old: &'a LinePairs,
+    pub new: &'a LinePairs,
+    /// The pairs that it brings.
+    pub brought: Vec<(LinePair, Occurrences)>,
+    /// The pairs that it takes out.
+    pub taken: Vec<(LinePair, Occurrences)>,
+    /// The functions in which more than the order of the lines changes.
+    rewritten: HashSet<u64>,
+    /// The lines that it puts after and before each line.
+    neighbours: HashMap<(LineInFunction, Side), Vec<LineInFunction>>,
+}
+
+/// The position of a line in a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Side {
+    First,
+    Second,
+}
+
+impl<'a> PairChange<'a> {
+    pub fn of(old: &'a LinePairs, new: &'a LinePairs) -> Self {
+        let changed = new.more_lines_than(old).chain(old.more_lines_than(new));
+        let rewritten: HashSet<u64> = changed.map(|(line, _)| line.function).collect();
+        // The line above a pair matters only where nothing but the order changes: a line between them would hide it.
+        let counts = |(pair, _): &(LinePair, Occurrences)| !pair.has_above() || !rewritten.contains(&pair.function);
+        let brought: Vec<_> = new.more_than(old).filter(counts).collect();
+        let taken = old.more_than(new).filter(counts).collect();
+        let mut neighbours: HashMap<_, Vec<_>> = HashMap::new();
+        for (pair, _) in brought.iter().filter(|(pair, _)| !pair.has_above()) {
+            let [first, second] = pair.lines();
+            neighbours.entry((first, Side::First)).or_default().push(second);
+            neighbours.entry((second, Side::Second)).or_default().push(first);
+        }
+        Self { old, new, brought, taken, rewritten, neighbours }
+    }
+
+    /// The lines that it adds, without those that it moves.
+    pub fn added(&self) -> impl Iterator<Item = (LineInFunction, Occurrences)> {
+        self.new.more_lines_than(self.old)
+    }
+
+    /// The lines that it removes, without those that it moves.
+    pub fn removed(&self) -> impl Iterator<Item = (LineInFunction, Occurrences)> {
+        self.old.more_lines_than(self.new)
+    }
+
+    /// The lines that it adds between those of a pair that it takes out.
+    pub fn added_within(&self, pair: LinePair) -> impl Iterator<Item = LineInFunction> {
+        let [first, second] = pair.lines();
+        let beside = [(first, Side::First), (second, Side::Second)].into_iter();
+        let beside = beside.filter_map(|key| self.neighbours.get(&key)).flatten().copied();
+        beside.filter(|line| self.new.count_of(*line) > self.old.count_of(*line))
+    }
+
+    /// Whether it only changes the order of the lines of a pair's function.
+    pub fn reorders(&self, pair: LinePair) -> bool {
+        !self.rewritten.contains(&pair.function)
     }
 }
 
@@ -190,7 +229,12 @@ impl Constants {
         }
         if line.starts_with(b"#el") {
             let Some(Some(holds)) = open.last_mut() else { return open.contains(&Some(false)) };
-            *holds = line == b"#else" && !*holds;
+            match (line, *holds) {
+                (b"#else", _) => *holds = !*holds,
+                // Whatever comes after `#if 1` is left out; after `#if 0` it depends on the condition.
+                (_, true) => *holds = false,
+                (_, false) => _ = open.pop().map(|_| open.push(None)),
+            }
             return true;
         }
         if line.starts_with(b"#endif") {
@@ -217,9 +261,11 @@ fn function_begins(line: &[u8]) -> Option<&[u8]> {
 
 /// Whether a line without white space has a condition that never holds.
 fn never_holds(line: &[u8]) -> bool {
-    [&b"if(0)"[..], b"if(0&&", b"if(false)", b"if(false&&", b"&&0)", b"&&false)"]
-        .iter()
-        .any(|never| line.windows(never.len()).any(|part| part == *never))
+    const NEVER: [&[u8]; 9] =
+        [b"if(0)", b"if(0&&", b"if(false)", b"if(false&&", b"if(!1)", b"if(1==0)", b"if(0==1)", b"&&0)", b"&&false)"];
+    // Not the end of `do { } while (0)`.
+    let is_loop = line == b"while(0)" || line == b"while(0){" || line == b"while(false)" || line == b"while(false){";
+    is_loop || NEVER.iter().any(|never| line.windows(never.len()).any(|part| part == *never))
 }
 
 #[cfg(test)]
@@ -248,7 +294,7 @@ mod tests {
             ("a line more", text.replace("\tlock", "\tlog();\n\tlock"), 1),
             ("a condition", text.replace("\tlock();", "#ifdef A\n\tlock();\n#endif"), 2),
             ("another function before it", format!("int g(void)\n{{\n\tlock();\n}}\n{text}"), 0),
-            ("another name", text.replace("f(int", "g(int"), 7),
+            ("another name", text.replace("f(int", "g(int"), 6),
         ] {
             assert_eq!(count_of_more(text, &other), expected, "{name}");
         }
@@ -293,11 +339,11 @@ mod tests {
     #[test]
     fn conditions_that_never_hold_are_counted_by_function() {
         let file = LinePairs::of(
-            b"int f(void)\n{\n\tif (0)\n\t\ta();\n\tif (b && 0)\n\t\tc();\n}\nint g(void)\n{\n\tdo {} while (0);\n}\n",
+            b"int f(void)\n{\n\tif (0)\n\t\ta();\n\tif (b && 0)\n\t\tc();\n\twhile (0)\n\t\td();\n}\nint g(void)\n{\n\tdo {} while (0);\n}\n",
         );
         let mut all: Vec<usize> = file.never.values().map(|found| found.count).collect();
         all.sort_unstable();
-        assert_eq!(all, [0, 2]);
+        assert_eq!(all, [0, 3]);
     }
 
     #[test]

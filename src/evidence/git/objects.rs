@@ -155,7 +155,7 @@ impl Objects {
         let text = self.read(self.overlay.actual(id), ObjectType::Blob)?;
         let file = Rc::new(FileText { text, ..FileText::default() });
         // The cached lines and words may be as long as the text, and the pairs several times that.
-        self.files.borrow_mut().keep(id, Rc::clone(&file), 6 * file.text.len());
+        self.files.borrow_mut().keep(id, Rc::clone(&file), 12 * file.text.len());
         Some(file)
     }
 

@@ -85,7 +85,10 @@ impl GitAnswer<'_> {
             if let CarrierPlace::Commit(number) = carrier.place
                 && presence != Presence::OPEN
                 && later.iter().all(|other| other.standing.as_ref().is_none_or(|standing| !standing.likely))
-                && let Some(doubt) = self.misplaced(one, carrier, number)?.or(self.silently_undone(one, number)?)
+                && let Some(doubt) = match self.misplaced(one, carrier, number)? {
+                    None => self.silently_undone(one, number)?,
+                    misplaced => misplaced,
+                }
             {
                 self.warnings.push(doubt.clone());
                 self.doubts.push(doubt);

@@ -120,6 +120,9 @@ fn harmless_change_around_a_fix_leaves_it_in() {
         ("a condition that never holds elsewhere", "\tlock(q);\n\tunlock(q);\n", "\tif (0)\n\t\tlock(q);\n"),
         ("a function before it", "int give(", "int before(void)\n{\n\treturn 0;\n}\n\nint give("),
         ("another name of the function", "int give(", "int give_it("),
+        ("a block with the same end", "\tq->n = 0;\n", "\tif (busy(q)) {\n\t\treturn 0;\n\t}\n\tq->n = 0;\n"),
+        ("a nested block", "\tq->n = 0;\n", "\tif (a) {\n\t\tif (b) {\n\t\t\tc();\n\t\t}\n\t}\n\tq->n = 0;\n"),
+        ("another one of the same lines gone", "\tdone(q);\n\treturn 0;\n", "\treturn done(q);\n"),
         ("another line of the function", "\tq->n = 0;\n", "\tq->n = 2;\n"),
     ] {
         let tip = all.on(fixed, "net: rework", &replaced(&with, one, other));
