@@ -90,8 +90,10 @@ pub(super) struct JudgedRun {
 /// Judges a matrix, shows the progress, and writes a new folder in `results`.
 pub(super) fn in_folder(asked: RunPlan, lab: &Arc<Lab>, results: &Path) -> Result<JudgedRun, Stop> {
     let mut run = OpenRun::open(&asked.matrix.path, &asked.profiles, asked.natural, lab, results)?;
-    run.judge(asked, lab)?;
-    Ok(run.close())
+    match run.judge(asked, lab) {
+        Ok(_) => Ok(run.close()),
+        Err(stop) => Err(run.fail(stop)),
+    }
 }
 
 /// A run whose folder is open, for several judgings.
@@ -149,6 +151,12 @@ impl OpenRun {
     /// The run so far.
     pub(super) fn document(&self) -> MatrixDocument {
         self.folder.document()
+    }
+
+    /// Ends it after an error; otherwise it would look as if it went on.
+    pub(super) fn fail(self, stop: Stop) -> Stop {
+        self.close();
+        stop
     }
 
     /// Ends it.

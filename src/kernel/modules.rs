@@ -273,8 +273,8 @@ impl Order<'_> {
         if modules.files.contains_key(name) {
             return Some(name.to_owned());
         }
-        // The providers of an alias often begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one works on
-        // any processor.
+        // The providers of an alias often begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one
+        // works on any processor.
         let start = format!("{name}_");
         let mut candidates: Vec<&String> = modules.files.keys().filter(|file| file.starts_with(&start)).collect();
         candidates.sort_by_key(|file| (!file.ends_with("_generic"), *file));

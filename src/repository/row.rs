@@ -110,7 +110,7 @@ impl RevisionRows {
     /// # Errors
     /// If it has none.
     pub fn first_parent(&self, commit: &str) -> Result<String, ChangeError> {
-        Ok(resolve(&self.git, &self.place, &format!("{commit}^1"))?.to_string())
+        self.commit(&format!("{commit}^1"))
     }
 
     /// The commit of a revision.

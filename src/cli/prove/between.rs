@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Prove;
-use super::question::{ProofQuestion, is_real, repeat};
+use super::question::{ProofQuestion, boot_verdict, is_real, repeat};
 use super::row::{SearchRow, of_repository};
 use crate::cli::run::OpenRun;
 use crate::cli::{MachineArgs, Stop, ended, host, show};
@@ -23,7 +23,7 @@ use crate::run::{CacheUse, Lab, RunPlan};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
 use crate::vm::DEFAULT_SEED;
-use crate::words::{KernelName, Outcome};
+use crate::words::KernelName;
 
 /// Merges whose branches are searched, one in the other.
 const DEEPEST: usize = 20;
@@ -39,11 +39,7 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let mut hunt = Hunt { args, question, lab, other, seeds, run, booted, known, interrupted: false };
     let searches = match hunt.search_all(row) {
         Ok(searches) => searches,
-        Err(stop) => {
-            // Without this, the run would look as if it went on.
-            hunt.run.close();
-            return Err(stop);
-        }
+        Err(stop) => return Err(hunt.run.fail(stop)),
     };
     let bad = searches.first().and_then(|(_, search)| search.bad_ends());
     let booted = hunt.booted;
@@ -281,9 +277,8 @@ fn told(document: &MatrixDocument, name: &KernelName) -> (Verdict, Option<String
         .filter(|found| found.witness != Witness::Runtime)
         .map(SaidOfKernel::of)
         .collect();
-    let was_booted = matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty();
-    match (was_booted, cell.judgement.verdict) {
-        (true, verdict @ (Verdict::Affected | Verdict::NotAffected)) => (verdict, None, said),
-        _ => (Verdict::Unknown, cell.judgement.reason.clone(), said),
+    match boot_verdict(document, name) {
+        Verdict::Unknown => (Verdict::Unknown, cell.judgement.reason.clone(), said),
+        verdict => (verdict, None, said),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::Prove;
 use super::change::VersionedChange;
-use super::question::{ProofQuestion, is_real, repeat};
+use super::question::{ProofQuestion, boot_verdict, is_real, repeat};
 use crate::cli::run::OpenRun;
 use crate::cli::{Stop, ended, show};
 use crate::exit::Exit;
@@ -48,15 +48,11 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let mut run = OpenRun::open(&question.matrix().path, &question.profiles, false, &lab, &args.host.results)?;
     let sides = match build_sides(&versioned, &lab, &mut run, args, question) {
         Ok(Some(sides)) => sides,
-        // Without this, the run would look as if it went on.
         Ok(None) => {
             say(format_args!("interrupted; to resume: {}", repeat(&run.close().document.run.arguments)));
             return Ok(Exit::Interrupted);
         }
-        Err(stop) => {
-            run.close();
-            return Err(stop);
-        }
+        Err(stop) => return Err(run.fail(stop)),
     };
     let code = code_change(&sides);
     let kernels: Vec<KernelEntry> = sides.iter().filter_map(|side| entry(side, &versioned.change, question)).collect();
@@ -73,12 +69,11 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
             if all { confirm(&mut run, &sides, &versioned.change, &lab, args, question) } else { Ok(()) }
         });
         if let Err(stop) = judged {
-            run.close();
-            return Err(stop);
+            return Err(run.fail(stop));
         }
     }
     let judged = run.close();
-    let proof = proof(versioned.change, &sides, code, &judged.document, &judged.folder, question);
+    let proof = proof(versioned.change, &sides, code, &judged.document, &judged.folder, args, question);
     let written = json::to_vec(&proof).map_err(Stop::no_verdict);
     let written = written.and_then(|text| {
         write_file(&judged.folder.join(PROOF_FILE), &text, true).and(judged.written).map_err(Stop::no_verdict)
@@ -115,14 +110,6 @@ fn confirm(
 /// The name under which a kernel is booted again.
 fn second_boot_name(name: &KernelName) -> Result<KernelName, Stop> {
     format!("{name}-again").parse().map_err(|error| Stop::usage(anyhow!("{error}")))
-}
-
-/// What a kernel's boot says, and nothing else.
-fn boot_verdict(document: &MatrixDocument, name: &KernelName) -> Verdict {
-    let cell = document.cells.iter().find(|cell| cell.kernel == *name);
-    let booted =
-        cell.filter(|cell| matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty());
-    booted.map_or(Verdict::Unknown, |cell| cell.judgement.verdict)
 }
 
 /// Builds the versions: the source as it is first, because the others compile only what differs from it. None if
@@ -224,6 +211,7 @@ fn proof(
     code: CodeChange,
     document: &MatrixDocument,
     folder: &Path,
+    args: &Prove,
     question: &ProofQuestion,
 ) -> ChangeProof {
     let built: Vec<&BuiltKernel> = sides.iter().filter_map(|side| side.built.as_ref().ok()).collect();
@@ -236,7 +224,7 @@ fn proof(
         NoFlipCause::of(&code, &both.collect())
     });
     let mut why = ChangeProof::sentence(flip, no_flip.as_ref(), &sides);
-    if let Some(doubt) = doubt(flip, &code, &sides) {
+    if let Some(doubt) = doubt(flip, &code, &sides, is_real(args)) {
         (flip, why) = (Flip::NoVerdict, doubt);
     }
     let mut remarks: Vec<String> = built.iter().flat_map(|built| built.remarks.clone()).collect();
@@ -262,7 +250,7 @@ fn proof(
 }
 
 /// Why verdicts that differ prove nothing.
-fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
+fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide], is_real: bool) -> Option<String> {
     if !matches!(flip, Flip::Flips | Flip::WrongDirection) {
         return None;
     }
@@ -277,11 +265,14 @@ fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide]) -> Option<String> {
             Some(Confirmation::Differs) => {
                 "not the second time: judge it under several seeds, with --accel tcg --time virtual"
             }
-            _ => "and had no verdict the second time",
+            _ => "and had no verdict the second time: prove it again",
         };
         return Some(format!("{} was {} once, {again}", side.name, side.verdict));
     }
     let (without, with) = (sides.first()?, sides.last()?);
+    if is_real && (without.confirmed, with.confirmed) == (None, None) {
+        return Some("interrupted before a second boot of both sides: prove it again".to_owned());
+    }
     let (bad, good) = if without.verdict == Verdict::Affected { (without, with) } else { (with, without) };
     let needed = Flip::more_seeds(bad.seeds, good.seeds)?;
     let count = bad.seeds.map(|seeds| format!("{} of {}", seeds.affected, seeds.tried)).unwrap_or_default();

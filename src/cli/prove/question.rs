@@ -8,8 +8,11 @@ use anyhow::anyhow;
 use super::Prove;
 use crate::cli::{AccelArg, Stop, TimeArg, host, matrix_file};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
+use crate::results::MatrixDocument;
 use crate::run::{CacheUse, Lab, RunPlan};
+use crate::verdict::Verdict;
 use crate::vm::shell_word;
+use crate::words::{KernelName, Outcome};
 
 /// The bug of a proof.
 pub(super) struct ProofQuestion {
@@ -77,6 +80,14 @@ impl ProofQuestion {
 /// Whether guests run by the host's clock, so that a second boot is another schedule.
 pub(super) fn is_real(args: &Prove) -> bool {
     args.host.accel == AccelArg::Kvm || args.host.time == Some(TimeArg::Real)
+}
+
+/// What a kernel's boot says, and nothing else.
+pub(super) fn boot_verdict(document: &MatrixDocument, name: &KernelName) -> Verdict {
+    let cell = document.cells.iter().find(|cell| cell.kernel == *name);
+    let booted =
+        cell.filter(|cell| matches!(cell.outcome, Outcome::Pass | Outcome::Fail) && !cell.trials.boots.is_empty());
+    booted.map_or(Verdict::Unknown, |cell| cell.judgement.verdict)
 }
 
 /// The command that repeats a proof.

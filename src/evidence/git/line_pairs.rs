@@ -1,7 +1,7 @@
 //! Which lines of code follow each other in each function of a file. A statement that moves, and short lines that are
 //! in many places, are only told by their neighbours.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::conditions::code;
 use super::content::letters;
@@ -10,14 +10,14 @@ use super::line_words::hash;
 /// A line of code in a function, without white space and a bracket at its end. Hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LineInFunction {
-    function: u64,
+    pub function: u64,
     line: u64,
 }
 
 /// Two lines of code that follow each other in a function, and the lines of brackets between them. Hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LinePair {
-    function: u64,
+    pub function: u64,
     lines: [u64; 2],
     brackets: u64,
     /// The line above both: it tells blocks with equal ends from each other.
@@ -78,20 +78,20 @@ impl LinePairs {
             if letters(open) > 0 {
                 let (before, from) = last[1].unwrap_or((hash(b""), number));
                 let pair = LinePair { function, lines: [before, this], brackets, above: None };
-                found.pairs.entry(pair).or_default().count([from, number]);
+                found.pairs.entry(pair).or_default().add([from, number]);
                 if let Some((above, _)) = last[0] {
                     // Brackets may be anywhere between three lines.
                     let pair = LinePair { brackets: 0, above: Some(above), ..pair };
-                    found.pairs.entry(pair).or_default().count([from, number]);
+                    found.pairs.entry(pair).or_default().add([from, number]);
                 }
                 (last, brackets) = ([last[1], Some((this, number))], 0);
-                found.lines.entry(LineInFunction { function, line: this }).or_default().count([number; 2]);
+                found.lines.entry(LineInFunction { function, line: this }).or_default().add([number; 2]);
                 *found.anywhere.entry(this).or_default() += 1;
             } else if !open.is_empty() {
                 brackets = this.wrapping_add(brackets.rotate_left(7));
             }
             if never_holds(&bare) {
-                found.never.entry(function).or_default().count([number; 2]);
+                found.never.entry(function).or_default().add([number; 2]);
             }
             if line.starts_with(b"}") && !line.contains(&b'{') {
                 (function, last, brackets) = (hash(b""), [None; 2], 0);
@@ -111,6 +111,7 @@ impl LinePairs {
         self.get(pair).count
     }
 
+    /// How often a pair is there, and where first.
     pub fn get(&self, pair: LinePair) -> Occurrences {
         self.pairs.get(&pair).copied().unwrap_or_default()
     }
@@ -121,6 +122,7 @@ impl LinePairs {
         self.lines.iter().filter(is_more).map(|(line, here)| (*line, *here))
     }
 
+    /// How often a line is in its function.
     pub fn count_of(&self, line: LineInFunction) -> usize {
         self.lines.get(&line).map_or(0, |found| found.count)
     }
@@ -140,70 +142,8 @@ impl LinePairs {
     }
 }
 
-/// What a commit does to the lines of a file.
-pub(super) struct PairChange<'a> {
-    pub old: &'a LinePairs,
-    pub new: &'a LinePairs,
-    /// The pairs that it brings.
-    pub brought: Vec<(LinePair, Occurrences)>,
-    /// The pairs that it takes out.
-    pub taken: Vec<(LinePair, Occurrences)>,
-    /// The functions in which more than the order of the lines changes.
-    rewritten: HashSet<u64>,
-    /// The lines that it puts after and before each line.
-    neighbours: HashMap<(LineInFunction, Side), Vec<LineInFunction>>,
-}
-
-/// The position of a line in a pair.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Side {
-    First,
-    Second,
-}
-
-impl<'a> PairChange<'a> {
-    pub fn of(old: &'a LinePairs, new: &'a LinePairs) -> Self {
-        let changed = new.more_lines_than(old).chain(old.more_lines_than(new));
-        let rewritten: HashSet<u64> = changed.map(|(line, _)| line.function).collect();
-        // The line above a pair matters only where nothing but the order changes: a line between them would hide it.
-        let counts = |(pair, _): &(LinePair, Occurrences)| !pair.has_above() || !rewritten.contains(&pair.function);
-        let brought: Vec<_> = new.more_than(old).filter(counts).collect();
-        let taken = old.more_than(new).filter(counts).collect();
-        let mut neighbours: HashMap<_, Vec<_>> = HashMap::new();
-        for (pair, _) in brought.iter().filter(|(pair, _)| !pair.has_above()) {
-            let [first, second] = pair.lines();
-            neighbours.entry((first, Side::First)).or_default().push(second);
-            neighbours.entry((second, Side::Second)).or_default().push(first);
-        }
-        Self { old, new, brought, taken, rewritten, neighbours }
-    }
-
-    /// The lines that it adds, without those that it moves.
-    pub fn added(&self) -> impl Iterator<Item = (LineInFunction, Occurrences)> {
-        self.new.more_lines_than(self.old)
-    }
-
-    /// The lines that it removes, without those that it moves.
-    pub fn removed(&self) -> impl Iterator<Item = (LineInFunction, Occurrences)> {
-        self.old.more_lines_than(self.new)
-    }
-
-    /// The lines that it adds between those of a pair that it takes out.
-    pub fn added_within(&self, pair: LinePair) -> impl Iterator<Item = LineInFunction> {
-        let [first, second] = pair.lines();
-        let beside = [(first, Side::First), (second, Side::Second)].into_iter();
-        let beside = beside.filter_map(|key| self.neighbours.get(&key)).flatten().copied();
-        beside.filter(|line| self.new.count_of(*line) > self.old.count_of(*line))
-    }
-
-    /// Whether it only changes the order of the lines of a pair's function.
-    pub fn reorders(&self, pair: LinePair) -> bool {
-        !self.rewritten.contains(&pair.function)
-    }
-}
-
 impl Occurrences {
-    fn count(&mut self, at: [usize; 2]) {
+    fn add(&mut self, at: [usize; 2]) {
         if self.count == 0 {
             self.first = at;
         }
@@ -228,13 +168,13 @@ impl Constants {
             return open.contains(&Some(false)) || open.last() != Some(&None);
         }
         if line.starts_with(b"#el") {
-            let Some(Some(holds)) = open.last_mut() else { return open.contains(&Some(false)) };
-            match (line, *holds) {
-                (b"#else", _) => *holds = !*holds,
+            let Some(last @ Some(_)) = open.last_mut() else { return open.contains(&Some(false)) };
+            *last = match (*last, line == b"#else") {
+                (Some(holds), true) => Some(!holds),
                 // Whatever comes after `#if 1` is left out; after `#if 0` it depends on the condition.
-                (_, true) => *holds = false,
-                (_, false) => _ = open.pop().map(|_| open.push(None)),
-            }
+                (Some(true), false) => Some(false),
+                _ => None,
+            };
             return true;
         }
         if line.starts_with(b"#endif") {

@@ -42,6 +42,7 @@
 //!   disabled       steps whose lines are not compiled
 //!   line_words     compares lines by their identifiers
 //!   line_pairs     which lines follow each other in each function
+//!   pair_change    what a commit does to them
 //!   silent_changes steps that a commit puts in or undoes silently
 //!   traces         lines of a step that the history lacks
 //!   claims         claims that their commits contradict
@@ -82,6 +83,7 @@ pub(super) mod message;
 mod misplaced;
 mod objects;
 mod packaging;
+mod pair_change;
 mod partial_fixes;
 mod patch_id;
 mod presence;

@@ -11,8 +11,9 @@ use super::answer::{GitAnswer, StepSearch};
 use super::content::{TELLING, file_at, letters};
 use super::history::short;
 use super::line_changes::StepLines;
-use super::line_pairs::{LineInFunction, LinePair, PairChange};
+use super::line_pairs::{LineInFunction, LinePair};
 use super::objects::{FileText, Objects};
+use super::pair_change::PairChange;
 use super::partial_fixes::{last_release, say};
 use super::traces::StepPlaces;
 use crate::words::Role;
@@ -100,8 +101,11 @@ impl GitAnswer<'_> {
                 continue;
             }
             // A step that only moves lines has no patch.
-            let known_as = one.carriers.patches.iter().map(StepLines::commit).chain(one.carriers.model);
-            for step in known_as {
+            let patches = one.carriers.patches.iter().map(StepLines::commit);
+            let model =
+                one.carriers.model.filter(|model| !one.carriers.patches.iter().any(|patch| patch.is_of(*model)));
+            let trusted = release.and_then(|at| file_at(git, at, places.path_at(git, at, file)));
+            for step in patches.chain(model) {
                 let Some([before, after]) = sides(git, step, file) else { continue };
                 let (change, now) = (PairChange::of(before.pairs(), after.pairs()), here.pairs());
                 let is_new = |pair| {
@@ -109,8 +113,7 @@ impl GitAnswer<'_> {
                     now.count(pair) > known.max(change.old.count(pair))
                 };
                 let only_removes = change.added().next().is_none();
-                let trusted = release.and_then(|at| file_at(git, at, places.path_at(git, at, file)));
-                if let Some(trusted) = trusted.filter(|_| only_removes) {
+                if let Some(trusted) = trusted.as_ref().filter(|_| only_removes) {
                     let gone = change.removed().filter(|(line, _)| now.has_fewer(*line, trusted.pairs()));
                     if let Some(at) = gone.map(|(_, found)| found.first[0]).min() {
                         return Some(format!(

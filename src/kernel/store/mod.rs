@@ -10,7 +10,7 @@
 //!                         fetched and partial files (fetch/kept.rs)
 //! git/                    indexes of repositories
 //! boots/                  finished boots, by everything that they depend on (run/boot_cache.rs)
-//! looks/                  the findings of the witnesses without a boot (run/look_cache.rs)
+//! looks/                  what was found in packaged kernels without a boot (run/look_cache.rs)
 //! unpacked/               records of images' unpacked kernels
 //! stamps/                 the sha256 of files outside, such as QEMU
 //! locks/<name>            locked (flock) while something is made; the lock ends with its process
