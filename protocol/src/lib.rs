@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod packed;
+mod program;
 mod reach;
 
 pub use packed::{BadCapture, Capture, Packet, Segment, TimeLine};
+pub use program::{GuestMount, ProgramProtocol, ProgramRun};
 pub use reach::{FunctionEntries, MAX_REACH, Reach, is_function_name};
 
 /// The version of this protocol, sent in the hello.
@@ -30,7 +32,7 @@ pub const PLAN_PATH: &str = "/backproof/plan.json";
 /// The folder in the initramfs with the modules that [`Plan::modules`] names.
 pub const MODULES_DIR: &str = "/backproof/modules";
 
-/// The folder in the initramfs with the programs that [`Job::program`] names.
+/// The folder in the initramfs with the users' programs: a folder for each, with the files that it needs beside it.
 pub const PROGRAMS_DIR: &str = "/backproof/programs";
 
 /// The agent's first argument if it probes its own host. The plan comes on stdin as one line, and stdin stays open while
@@ -61,9 +63,12 @@ pub struct Job {
     pub id: String,
     /// The name of the bug, and so of its reproducer.
     pub bug: String,
-    /// A user's program to run instead of a built-in reproducer: a file name in [`PROGRAMS_DIR`].
+    /// A user's program to run instead of a built-in reproducer: its path below [`PROGRAMS_DIR`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
+    /// How to run that program.
+    #[serde(default, skip_serializing_if = "ProgramRun::is_plain")]
+    pub run: ProgramRun,
     /// The files of modules without which it cannot run, if they are in [`Plan::modules`]. The others may fail to load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<String>,
@@ -88,6 +93,7 @@ impl Job {
             id,
             bug,
             program: None,
+            run: ProgramRun::default(),
             modules: Vec::new(),
             deadline_ms,
             sysctls: BTreeMap::new(),
@@ -147,6 +153,13 @@ pub enum Message {
     Report(Report),
     /// How often functions were entered while a job ran. Follows its report if [`Plan::reach`] names functions.
     Reach(Reach),
+    /// A line that a user's program printed for people. Comes while its job runs.
+    Said {
+        /// The job's id.
+        job: String,
+        /// The line, truncated.
+        text: String,
+    },
     /// A remark for people about something unusual that did not stop the agent.
     Note {
         /// The remark.
@@ -190,6 +203,9 @@ pub struct Report {
     pub why: String,
     /// Everything that was tried, recipes and controls, in order.
     pub checks: Vec<Check>,
+    /// Whether the output of a user's program says the result, too, in a protocol without checks (LTP, KTAP, TAP).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
     /// The job's duration in the guest, in milliseconds.
     pub took_ms: u64,
 }

@@ -170,8 +170,9 @@ fn read_plan(input: impl io::BufRead) -> Result<Plan, String> {
     if !plan.modules.is_empty() {
         return Err("the plan loads modules, which a live host does not allow".to_owned());
     }
-    if let Some(job) = plan.jobs.iter().find(|job| job.mutation.is_some() || job.natural) {
-        return Err(format!("job {} asks for a mutation or for real connections, which only guests allow", job.id));
+    if let Some(job) = plan.jobs.iter().find(|job| job.mutation.is_some() || job.natural || job.program.is_some()) {
+        let what = "a mutation, real connections or a user's program";
+        return Err(format!("job {} asks for {what}, which only guests allow", job.id));
     }
     Ok(plan)
 }
@@ -197,6 +198,7 @@ mod tests {
             (line(|plan| plan.modules.push("tun.ko".to_owned())), "loads modules"),
             (line(|plan| plan.jobs[0].mutation = Some(Mutation::JumpClock)), "mutation"),
             (line(|plan| plan.jobs[0].natural = true), "real connections"),
+            (line(|plan| plan.jobs[0].program = Some("a/b".to_owned())), "user's program"),
             (line(|plan| plan.version = 1), "version 1"),
             (b"{}\n".to_vec(), "invalid plan"),
             (b"{\n".to_vec(), "invalid plan"),

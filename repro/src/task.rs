@@ -77,7 +77,14 @@ pub fn run_job(task: &str) -> ExitCode {
             }
         }
     }
-    print_message(&Message::Report(Report { job: id, conclusion, why, checks, took_ms: ms(started.elapsed()) }));
+    print_message(&Message::Report(Report {
+        job: id,
+        conclusion,
+        why,
+        checks,
+        reported: false,
+        took_ms: ms(started.elapsed()),
+    }));
     ExitCode::SUCCESS
 }
 
@@ -105,6 +112,7 @@ fn report_panics(job: String, started: Instant) {
             conclusion: Conclusion::Error,
             why: format!("the reproducer panicked: {panic}"),
             checks: Vec::new(),
+            reported: false,
             took_ms: ms(started.elapsed()),
         }));
     }));

@@ -58,7 +58,7 @@ impl<'a> BugRecord<'a> {
     fn of(bug: &'a Bug) -> Self {
         let reproducer = bug.reproducer.as_ref().map(|reproducer| match reproducer.program {
             ProgramSource::BuiltIn { .. } => "built-in",
-            ProgramSource::File(_) => "program",
+            ProgramSource::Own(_) => "program",
         });
         let step = |step: &'a Step| StepRecord {
             role: step.role,

@@ -80,7 +80,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let again = |cell: &Cell| {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
-        Some(run::judge_again(cell, ran, bugs.get(&cell.bug), &end))
+        Some(run::judge_again(cell, ran, recording.plan.jobs.len() == 1, bugs.get(&cell.bug), &end))
     };
     let cells: Vec<Cell> = then.iter().filter_map(again).collect();
     let repeat = Repeat { recorded, recording: &recording, lab: &lab };

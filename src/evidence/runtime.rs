@@ -48,7 +48,7 @@ pub fn weigh(report: &Report, ran: Ran<'_>) -> Testimony {
              profile sets none"
                 .to_owned(),
         ),
-        // The program reported only an exit status.
+        // The program lists no checks: it reported an exit status, or in the words of another protocol.
         Conclusion::Affected | Conclusion::NotAffected if ran.own_program && report.checks.is_empty() => {
             Testimony::Finding(finding(report, ran))
         }
@@ -68,6 +68,10 @@ fn finding(report: &Report, ran: Ran<'_>) -> Finding {
     };
     let why = if mitigated { format!("mitigated: {}", report.why) } else { report.why.clone() };
     let (strength, why) = match unproved(report).filter(|_| ran.own_program) {
+        // Its protocol reports failures, beside the exit status.
+        Some(_) if report.reported && report.checks.is_empty() && report.conclusion == Conclusion::Affected => {
+            (Strength::Strong, why)
+        }
         Some(what) => (Strength::Weak, format!("{why} (a hint: {what})")),
         None => (strength, why),
     };
@@ -159,7 +163,14 @@ mod tests {
             why: "seen".to_owned(),
             facts: [].into(),
         });
-        Report { job: "a-bug".to_owned(), conclusion, why: "said".to_owned(), checks: checks.collect(), took_ms: 1 }
+        Report {
+            job: "a-bug".to_owned(),
+            conclusion,
+            why: "said".to_owned(),
+            checks: checks.collect(),
+            reported: false,
+            took_ms: 1,
+        }
     }
 
     fn sysctls() -> BTreeMap<String, String> {

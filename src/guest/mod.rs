@@ -77,8 +77,11 @@ pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) ->
     }
     for program in programs {
         // A bug's name is a file name.
-        let path = format!("{}/{}", relative(PROGRAMS_DIR), program.name());
-        archive.add(&path, ModeFileType::Regular, 0o755, program.bytes())?;
+        let folder = format!("{}/{}", relative(PROGRAMS_DIR), program.folder());
+        archive.add(&folder, ModeFileType::Directory, 0o755, &[])?;
+        for (name, mode, bytes) in program.files() {
+            archive.add(&format!("{folder}/{name}"), ModeFileType::Regular, mode, bytes)?;
+        }
     }
     Ok(trailer(archive.bytes)?)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use object::Endianness;
@@ -13,10 +14,22 @@ use crate::words::BugId;
 /// The largest program, in bytes. A guest has it twice while its initramfs is unpacked.
 pub const PROGRAM_MAX: usize = 32 << 20;
 
+/// The most bytes of a program with the files beside it. The guest has them twice while its initramfs is unpacked.
+const TOGETHER_MAX: usize = 256 << 20;
+
 /// A program that can run in a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestProgram {
     bug: BugId,
+    /// The program itself, then the files beside it.
+    files: Vec<GuestFile>,
+}
+
+/// A file in the folder of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct GuestFile {
+    name: String,
+    mode: u32,
     bytes: Vec<u8>,
 }
 
@@ -24,7 +37,7 @@ pub struct GuestProgram {
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     /// It cannot be read.
-    #[error("cannot read the reproducer of `{bug}`, {path}: {source}", path = path.display())]
+    #[error("cannot read {path}, which the reproducer of `{bug}` needs: {source}", path = path.display())]
     Unreadable {
         /// Whose it is.
         bug: BugId,
@@ -46,42 +59,77 @@ pub enum ProgramError {
 }
 
 impl GuestProgram {
-    /// Reads the program of a bug.
+    /// Reads the program of a bug, and the files that it finds beside it.
     ///
     /// # Errors
-    /// If the file cannot be read, is too large, or is not a static x86-64 program.
-    pub fn load(bug: &BugId, path: &Path) -> Result<Self, ProgramError> {
-        let unreadable = |source| ProgramError::Unreadable { bug: bug.clone(), path: path.to_owned(), source };
-        let unfit = |why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
-        let mut bytes = Vec::new();
-        // Only a file has an end: reading a FIFO could block for ever.
-        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unfit("it is not a regular file".to_owned()));
+    /// If a file cannot be read or is too large, two have the same name, or the program is not a static x86-64 program.
+    pub fn load(bug: &BugId, path: &Path, beside: &[PathBuf]) -> Result<Self, ProgramError> {
+        let unfit = |path: &Path, why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
+        let program = read(bug, path, PROGRAM_MAX)?;
+        check(&program.bytes).map_err(|why| unfit(path, why))?;
+        let (mut total, mut files) = (program.bytes.len(), vec![GuestFile { mode: 0o755, ..program }]);
+        for path in beside {
+            let file = read(bug, path, TOGETHER_MAX)?;
+            total += file.bytes.len();
+            if total > TOGETHER_MAX {
+                let why = format!("with the files before it, it takes more than {} MiB", TOGETHER_MAX >> 20);
+                return Err(unfit(path, why));
+            }
+            if files.iter().any(|other| other.name == file.name) {
+                return Err(unfit(path, format!("another of its files is called `{}`, too", file.name)));
+            }
+            files.push(file);
         }
-        let file = File::open(path).map_err(unreadable)?;
-        // One byte more than allowed tells a file that is too long.
-        file.take(PROGRAM_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        check(&bytes).map_err(unfit)?;
-        Ok(Self { bug: bug.clone(), bytes })
+        Ok(Self { bug: bug.clone(), files })
     }
 
-    /// Its file name in the guest.
-    pub fn name(&self) -> &str {
+    /// Whose it is, and the name of its folder in the guest.
+    pub fn folder(&self) -> &str {
         self.bug.as_str()
     }
 
-    /// The program.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Its path below the folder of all programs.
+    pub fn path(&self) -> String {
+        let name = self.files.first().map_or("", |program| &program.name);
+        format!("{}/{name}", self.folder())
     }
+
+    /// Its files: name, mode, content.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u32, &[u8])> {
+        self.files.iter().map(|file| (file.name.as_str(), file.mode, file.bytes.as_slice()))
+    }
+
+    /// The size of its files, in bytes.
+    pub fn size(&self) -> usize {
+        self.files.iter().map(|file| file.bytes.len()).sum()
+    }
+}
+
+/// A file of at most this many bytes.
+fn read(bug: &BugId, path: &Path, most: usize) -> Result<GuestFile, ProgramError> {
+    let unreadable = |source| ProgramError::Unreadable { bug: bug.clone(), path: path.to_owned(), source };
+    let unfit = |why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    // Only a file has an end: reading a FIFO could block for ever.
+    if !about.is_file() {
+        return Err(unfit("it is not a regular file".to_owned()));
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| unfit("its name is not UTF-8".to_owned()))?.to_owned();
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // One byte more than allowed tells a file that is too long.
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > most {
+        return Err(unfit(format!("it is larger than {} MiB", most >> 20)));
+    }
+    let mode = about.permissions().mode() & 0o777 | 0o444;
+    Ok(GuestFile { name, mode, bytes })
 }
 
 /// Whether the bytes are a static x86-64 program (System V ABI, chapter 4 and 5). The kernel is the last to say.
 fn check(bytes: &[u8]) -> Result<(), String> {
     let expected = "expected a static x86-64 ELF program";
-    if bytes.len() > PROGRAM_MAX {
-        return Err(format!("it is larger than {} MiB", PROGRAM_MAX >> 20));
-    }
     if bytes.starts_with(b"#!") {
         return Err(format!("it is a script, and a guest has no interpreters: {expected}"));
     }

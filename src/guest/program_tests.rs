@@ -31,7 +31,6 @@ fn only_static_x86_64_programs_are_accepted() {
         ("one that needs a loader", with(first_segment, &3_u32.to_le_bytes()), "linked dynamically"),
         ("half a program", good()[..good().len() / 2].to_vec(), "truncated"),
         ("a head alone", good()[..64].to_vec(), "damaged ELF"),
-        ("a large one", [good(), vec![0; PROGRAM_MAX]].concat(), "larger than 32 MiB"),
     ] {
         let said = check(&bytes);
         assert!(said.as_ref().is_err_and(|why| why.contains(expected)), "{name}: {said:?}");
@@ -41,9 +40,9 @@ fn only_static_x86_64_programs_are_accepted() {
 #[test]
 fn unreadable_file_is_named_with_its_bug() {
     let bug: BugId = "my-bug".parse().expect("a name");
-    let load = |path: &Path| GuestProgram::load(&bug, path).map_err(|error| error.to_string());
+    let load = |path: &Path| GuestProgram::load(&bug, path, &[]).map_err(|error| error.to_string());
     let gone = load(Path::new("/no/such/file"));
-    let start = "cannot read the reproducer of `my-bug`, /no/such/file: No such file";
+    let start = "cannot read /no/such/file, which the reproducer of `my-bug` needs: No such file";
     assert!(gone.as_ref().is_err_and(|said| said.starts_with(start)), "{gone:?}");
     for path in ["/", "/dev/zero"] {
         assert!(load(Path::new(path)).is_err_and(|said| said.contains("not a regular file")), "{path}");
@@ -51,7 +50,20 @@ fn unreadable_file_is_named_with_its_bug() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("repro");
     std::fs::write(&path, good()).expect("a file");
-    assert_eq!(load(&path).map(|program| program.name().to_owned()).as_deref(), Ok("my-bug"));
+    let large = folder.path().join("large");
+    std::fs::write(&large, [good(), vec![0; PROGRAM_MAX]].concat()).expect("a file");
+    assert!(load(&large).is_err_and(|said| said.contains("larger than 32 MiB")));
+    // The files beside it: a folder is none, and each name is there once.
+    let beside = |more: &[&str]| {
+        let more: Vec<PathBuf> = more.iter().map(|name| folder.path().join(name)).collect();
+        GuestProgram::load(&bug, &path, &more).map_err(|error| error.to_string())
+    };
+    std::fs::write(folder.path().join("data"), "x").expect("a file");
+    let names: Vec<String> = beside(&["data"]).expect("files").files().map(|(name, ..)| name.to_owned()).collect();
+    assert_eq!(names, ["repro", "data"]);
+    assert!(beside(&["data", "data"]).is_err_and(|said| said.contains("called `data`, too")));
+    assert!(beside(&["."]).is_err_and(|said| said.contains("not a regular file")));
+    assert_eq!(load(&path).map(|program| program.path()).as_deref(), Ok("my-bug/repro"));
 }
 
 proptest! {

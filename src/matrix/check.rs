@@ -8,9 +8,7 @@ use super::problems::Collector;
 use super::read::Fields;
 use super::text::{expected_one_of, one_of, quote};
 use super::tree::{Value, YamlNode};
-use super::{
-    ArchiveKey, BadDossiers, Bug, Bugs, MainlineArchive, Matrix, ProgramSource, ReproducerSpec, archive_address, fields,
-};
+use super::{ArchiveKey, BadDossiers, Bug, Bugs, MainlineArchive, Matrix, archive_address, fields};
 use crate::words::{BugId, Expectation, KernelName};
 
 /// The keys of a matrix.
@@ -120,8 +118,7 @@ impl Checker<'_, '_> {
 
     /// The bugs whose own programs trust each other.
     fn share_guest(&mut self, node: &YamlNode) -> BTreeSet<BugId> {
-        let has_program =
-            |bug: &Bug| matches!(&bug.reproducer, Some(ReproducerSpec { program: ProgramSource::File(_), .. }));
+        let has_program = |bug: &Bug| bug.reproducer.as_ref().is_some_and(|it| it.own().is_some());
         if matches!(&node.value, Value::Text(text) if text == SHARE_ALL) {
             return self.bugs.iter().filter(|bug| has_program(bug)).map(|bug| bug.id.clone()).collect();
         }

@@ -37,10 +37,11 @@ mod mistakes;
 
 pub use build::{BuildOrigin, BuildSource};
 pub use dossier::{
-    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, DistributionLine, Elsewhere, First,
-    MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, PackageVersion, ProgramSource, Refusal, ReleaseLine,
-    Releases, ReproducerSpec, Signature, SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine,
-    Standing, Step, Steps, TellingString, Upstream, c, goes_straight_on, is_cve,
+    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle,
+    DistributionLine, Elsewhere, First, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, OwnProgram,
+    PackageVersion, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature, SignatureCase,
+    SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TellingString, Upstream, c,
+    goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use backproof_protocol::{Hello, Message, Packet, Reach, Report, Segment};
 
 use crate::vm::{Boot, Failure, FailureKind};
+use crate::words::JobId;
 
 /// The most packets of one boot to keep. An agent sends a few hundred; a hostile guest could send millions.
 const MAX_PACKETS: usize = 10_000;
@@ -17,6 +18,10 @@ const MAX_TIME_LINES: usize = 16;
 
 /// The most unpacked bytes of one boot's packets and time lines. An agent sends less than a tenth of it.
 const MAX_UNPACKED: usize = 16 << 20;
+
+/// The most lines of one program to keep, and the most characters of each. The agent passes on fewer.
+const MAX_SAID: usize = 40;
+const MAX_SAID_LINE: usize = 400;
 
 /// What the wire saw of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +47,12 @@ pub struct BootEnd {
     pub reach: BTreeMap<String, Reach>,
     /// Why the boot failed, with the console's last lines.
     pub failure: Option<String>,
+    /// The same, as the watch saw it; None if the boot could not be started.
+    pub death: Option<Box<Failure>>,
+    /// The jobs that had started.
+    pub started: BTreeSet<String>,
+    /// What users' programs said, by the job's id.
+    pub said: BTreeMap<String, Vec<String>>,
     /// That the host was too busy, and what to do: a possible cause of timeouts.
     pub busy: Option<String>,
     /// SHA-256 of the transcript, in virtual time.
@@ -67,6 +78,7 @@ impl BootEnd {
             release: boot.hello().map(|hello| hello.release.clone()),
             counters: boot.hello().map(counters).unwrap_or_default(),
             failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
+            death: boot.end.as_ref().err().cloned().map(Box::new),
             busy,
             transcript_sha256: boot.time.map(|_| boot.transcript.sha256()),
             seconds: boot.wall.as_secs_f64(),
@@ -100,13 +112,26 @@ impl BootEnd {
                     }
                     Err(error) => tracing::warn!(job = line.job, %error, "a time line is lost"),
                 },
-                Message::Hello(_) | Message::Started { .. } | Message::End { .. } => {}
+                Message::Started { job } => _ = end.started.insert(job.clone()),
+                Message::Said { job, text } => {
+                    let said = end.said.entry(job.clone()).or_default();
+                    if said.len() < MAX_SAID {
+                        said.push(text.chars().take(MAX_SAID_LINE).collect());
+                    }
+                }
+                Message::Hello(_) | Message::End { .. } => {}
             }
         }
         if segments_kept >= MAX_SEGMENTS {
             end.notes.push(format!("time lines were cut: only {MAX_SEGMENTS} segments of a boot are kept"));
         }
         end
+    }
+
+    /// Whether a job reported.
+    pub(super) fn has_report(&self, job: &JobId) -> bool {
+        let id = job.to_string();
+        self.reports.iter().any(|report| report.job == id)
     }
 
     /// A boot that could not be started.

@@ -90,13 +90,14 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
 
     let report = |conclusion| {
         let (job, why, checks) = ("a-bug".to_owned(), "late".to_owned(), Vec::new());
-        Message::Report(Report { job, conclusion, why, checks, took_ms: 1 })
+        Message::Report(Report { job, conclusion, why, checks, reported: false, took_ms: 1 })
     };
     let sysctls = BTreeMap::new();
     let settled = |conclusion, host| {
         let end = BootEnd::of(&boot_of(vec![report(conclusion)], host), 2);
         let ran = Ran { sysctls: &sysctls, own_program: false };
-        match by_boot(&"a-bug".parse().expect("a job"), ran, &[], &end).boots {
+        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone: true };
+        match by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots {
             Boots::Broke(reason) => reason,
             other => panic!("{other:?}"),
         }

@@ -10,12 +10,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::boot_cache::CacheUse;
+use super::boot_end::BootEnd;
 use super::engine::Lab;
 use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
 use super::reach::{self, CellReach};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
+use super::shared_death::SharedDeath;
 use super::trial::{Trial, by_guest};
 use crate::kernel::{Kernel, Module};
 use crate::matrix::KernelEntry;
@@ -75,10 +77,10 @@ pub struct Bench<'a> {
 }
 
 /// A guest that waits for its boot.
-struct Waiting<'t> {
-    trials: Vec<Trial<'t>>,
+pub(super) struct Waiting<'t> {
+    pub(super) trials: Vec<Trial<'t>>,
     /// Counts the seeds from 0.
-    schedule: u32,
+    pub(super) schedule: u32,
 }
 
 /// What one schedule of a job came to, by the last boot that ran it.
@@ -95,7 +97,7 @@ struct Schedule {
 
 /// The boots of a job so far.
 #[derive(Default)]
-struct JobBoots {
+pub(super) struct JobBoots {
     schedules: BTreeMap<u32, Schedule>,
     numbers: Vec<u32>,
     seconds: f64,
@@ -105,16 +107,14 @@ struct JobBoots {
 /// Boots a kernel until each job has a boot that settles it, in every schedule.
 ///
 /// The agent's reproducers share one boot per kernel command line. Each user's program boots alone, unless the user lets
-/// some share a guest. If a shared guest dies after it came up, any of its reproducers may be the cause, so each boots
-/// alone. That is no retry: if one dies alone, that is its answer; if none does, the crash is recorded as unexplained.
+/// some share a guest. If a shared guest dies after it came up, the jobs that it did not finish boot again; see
+/// [`SharedDeath`].
 ///
 /// The kernel's own place runs one guest at a time; further guests wait for places that no other kernel takes.
 pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId, Booted> {
     let mut jobs: BTreeMap<JobId, JobBoots> = BTreeMap::new();
-    let mut waiting: VecDeque<Waiting> = (0..bench.seeds)
-        .flat_map(|schedule| by_guest(trials).into_iter().map(move |trials| Waiting { trials, schedule }))
-        .collect();
-    let mut died_together: Vec<(Vec<JobId>, u32, String)> = Vec::new();
+    let mut waiting: VecDeque<Waiting> = schedules(trials, bench.seeds);
+    let mut deaths: Vec<SharedDeath> = Vec::new();
     let mut running = FuturesUnordered::new();
     let (mut own_place_free, mut number) = (true, 0);
     loop {
@@ -133,12 +133,19 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
                 }
                 continue;
             }
-            else => break,
+            else => {
+                // Nothing waits and nothing runs: the deaths that nothing explains yet are looked into further.
+                waiting.extend(deaths.iter_mut().flat_map(|death| death.suspects(&jobs)));
+                if waiting.is_empty() {
+                    break;
+                }
+                continue;
+            }
         };
         own_place_free |= place.is_none();
         drop(place);
         let Some(booted) = booted else { continue };
-        let (failed, came_up) = (booted.end.failure.clone(), booted.end.release.is_some());
+        let death = SharedDeath::of(&guest, &booted);
         let (next, refused) = (booted.next.clone(), booted.refused.clone());
         take(bench, &mut jobs, &guest, number, booted);
         if let Next::BootAgain { why } = next {
@@ -147,25 +154,33 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
         } else if let Some(why) = refused {
             let _ = bench.events.send(Event::TimeFellBack { why });
             waiting.push_front(guest);
-        } else if let (Some(failure), true, true) = (failed, came_up, guest.trials.len() > 1) {
-            died_together.push((guest.trials.iter().map(Trial::id).collect(), guest.schedule, failure));
-            let alone = |trial| Waiting { trials: vec![trial], schedule: guest.schedule };
-            waiting.extend(guest.trials.into_iter().map(alone));
+        } else if let Some(mut death) = death {
+            waiting.extend(death.unfinished());
+            deaths.push(death);
         }
     }
-    for (together, schedule, failure) in died_together {
-        let of = |job: &JobId| jobs.get(job).and_then(|boots| boots.schedules.get(&schedule));
-        if together.iter().any(|job| of(job).is_some_and(|alone| alone.failed)) {
-            continue;
-        }
-        for job in &together {
-            let boots = jobs.get_mut(job).and_then(|boots| boots.schedules.get_mut(&schedule));
+    deaths.retain(|death| !death.is_explained(&jobs));
+    for death in &deaths {
+        for job in &death.together {
+            let boots = jobs.get_mut(job).and_then(|boots| boots.schedules.get_mut(&death.schedule));
             if let Some(boots) = boots {
-                boots.unexplained = Some(failure.clone());
+                boots.unexplained = Some(death.failure.clone());
             }
         }
     }
-    jobs.into_iter().filter_map(|(job, boots)| Some((job, boots.decided(bench.seeds)?))).collect()
+    let asked =
+        |job: &JobId| trials.iter().find(|trial| trial.id() == *job).map_or(1, |trial| trial.seeds(bench.seeds));
+    jobs.into_iter().filter_map(|(job, boots)| Some((job.clone(), boots.decided(asked(&job))?))).collect()
+}
+
+/// The guests of all schedules.
+fn schedules<'t>(trials: &[Trial<'t>], asked: u32) -> VecDeque<Waiting<'t>> {
+    let most = trials.iter().map(|trial| trial.seeds(asked)).max().unwrap_or(asked);
+    let of = |schedule: u32| {
+        let tried: Vec<Trial> = trials.iter().filter(|trial| schedule < trial.seeds(asked)).copied().collect();
+        by_guest(&tried).into_iter().map(move |trials| Waiting { trials, schedule })
+    };
+    (0..most).flat_map(of).collect()
 }
 
 /// Boots a guest, in this place or in the kernel's own.
@@ -195,7 +210,11 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         failure: end.failure.clone(),
         notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
     }));
+    // Reports that came before a death stand for now: the jobs that it interrupted are the first suspects.
+    let alive = (end.failure.is_some() && guest.trials.len() > 1).then(|| BootEnd { failure: None, ..end.clone() });
     for (trial, settlement) in guest.trials.iter().zip(booted.settled) {
+        let before = alive.as_ref().filter(|end| end.has_report(&trial.id()));
+        let settlement = before.map_or(settlement, |end| trial.settle(end, false));
         let boots = jobs.entry(trial.id()).or_default();
         boots.numbers.push(number);
         boots.seconds += end.seconds;
@@ -204,7 +223,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
             seed: booted.time.map(|time| time.seed),
             settlement,
             release: end.release.clone(),
-            failed: end.failure.is_some(),
+            failed: end.failure.is_some() && before.is_none(),
             unexplained: None,
             shared_with: trial.shared_with(&guest.trials),
             cached: booted.cached,
@@ -218,6 +237,11 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
 }
 
 impl JobBoots {
+    /// Whether the job's last boot in this schedule died.
+    pub(super) fn has_died(&self, schedule: u32) -> bool {
+        self.schedules.get(&schedule).is_some_and(|boot| boot.failed)
+    }
+
     /// What all schedules of a job come to; None without a boot.
     fn decided(mut self, asked: u32) -> Option<Booted> {
         let (index, count) = decide(self.schedules.values().map(|one| (one.seed, &one.settlement)))?;

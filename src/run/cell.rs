@@ -6,6 +6,7 @@ use backproof_protocol::Check;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::crash::CrashSeen;
 use super::reach::CellReach;
 use super::seeds::SeedCount;
 use crate::verdict::{Case, Judgement, Question};
@@ -53,6 +54,15 @@ pub struct CellTrials {
     /// What the reproducer tried, and what that showed.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// The crash by which the bug showed, if the dossier describes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<CrashSeen>,
+    /// What the user's program said, truncated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+    /// How long the job took in the guest that settled it, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_ms: Option<u64>,
     /// How a shared guest died, if none of its reproducers killed a guest alone. The verdict stands; the crash is
     /// unexplained.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,7 +131,7 @@ impl RunPlan {
         let reproducer = bug.reproducer.as_ref()?;
         let program = match &reproducer.program {
             matrix::ProgramSource::BuiltIn { .. } => None,
-            matrix::ProgramSource::File(_) => Some(self.programs.get(&bug.id)?),
+            matrix::ProgramSource::Own(_) => Some(self.programs.get(&bug.id)?),
         };
         let profile = self.profiles.iter().find(of_job)?;
         let shares = self.matrix.share_guest.contains(&bug.id);
@@ -236,7 +236,7 @@ async fn judge(
             tell.bug(&bug.id, kernel.release.as_ref(), &Boots::NotAsked);
             continue;
         };
-        match applies(&kernel, &reproducer.needs) {
+        match applies(&kernel, reproducer) {
             Applies::Yes => to_boot.push((&bug.id, &reproducer.needs)),
             Applies::No(reason) => skip(reason),
         }
@@ -260,11 +260,14 @@ async fn judge(
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
         let release = booted.release.or_else(|| kernel.release.clone());
-        let Settlement { boots, checks, wire } = booted.settlement;
+        let Settlement { boots, checks, wire, crash, said, guest_ms } = booted.settlement;
         let trials = CellTrials {
             seconds: milliseconds(booted.seconds),
             boots: booted.folders,
             checks,
+            crash,
+            said,
+            guest_ms,
             unexplained: booted.unexplained,
             shared_with: booted.shared_with,
             cached: booted.cached,

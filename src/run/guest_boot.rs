@@ -56,7 +56,7 @@ pub(super) async fn boot_guest(
     let id = BootId { kernel: bench.entry.name.clone(), number };
     let turn = bench.lab.accelerator.turn().await;
     let accel = turn.accel();
-    let time = bench.lab.timing.of(accel, cpus(bench.entry), schedule);
+    let time = bench.lab.timing.of(accel, cpus(bench.entry, trials), schedule);
     if time.is_none() && schedule > 0 {
         return None;
     }
@@ -153,7 +153,7 @@ impl Guest {
         time: Option<VirtualTime>,
     ) -> anyhow::Result<Self> {
         let settings = &bench.entry.guest;
-        let cpus = cpus(bench.entry);
+        let cpus = cpus(bench.entry, trials);
         // A guest in virtual time doesn't notice the host's load.
         let patience = time.map_or_else(|| HostLoad::beside(bench.lab.jobs, cpus).patience(), |_| 1);
         let plan = |patience| Plan {
@@ -165,11 +165,11 @@ impl Guest {
         let mut programs: Vec<&GuestProgram> = Vec::new();
         for program in trials.iter().filter_map(|trial| trial.program) {
             // One copy serves all profiles.
-            if programs.iter().all(|known| known.name() != program.name()) {
+            if programs.iter().all(|known| known.folder() != program.folder()) {
                 programs.push(program);
             }
         }
-        let size: usize = programs.iter().map(|program| program.bytes().len()).sum();
+        let size: usize = programs.iter().map(|program| program.size()).sum();
         let initramfs = |plan: &Plan| guest::initramfs(plan, bench.modules, &programs);
         let its_plan = plan(patience);
         let archive = initramfs(&its_plan)?;
@@ -186,7 +186,7 @@ impl Guest {
             initramfs_sha256: kept.sha256.clone(),
             cmdline: (!words.is_empty()).then(|| words.join(" ")),
             machine: settings.machine.unwrap_or_default(),
-            memory_mib: settings.memory_mib.unwrap_or_else(|| usual_memory_mib(size)),
+            memory_mib: memory_mib(bench.entry, trials, size),
             cpus,
             boot_limit: settings.timeout,
             accel,
@@ -232,7 +232,7 @@ impl Guest {
 
 /// How a boot settles each of these trials.
 fn settle(trials: &[Trial<'_>], end: &BootEnd) -> Vec<Settlement> {
-    trials.iter().map(|trial| trial.settle(end)).collect()
+    trials.iter().map(|trial| trial.settle(end, trials.len() == 1)).collect()
 }
 
 /// Whether each trial has an answer.
@@ -252,9 +252,16 @@ fn forget(bench: &Bench<'_>, key: &BootKey) {
     }
 }
 
-/// A guest's processors.
-fn cpus(entry: &KernelEntry) -> u32 {
-    entry.guest.cpus.unwrap_or(CPUS)
+/// A guest's processors: as the matrix says, and at least what its reproducers need.
+fn cpus(entry: &KernelEntry, trials: &[Trial<'_>]) -> u32 {
+    let needed = trials.iter().filter_map(|trial| trial.size().0).max();
+    entry.guest.cpus.unwrap_or(CPUS).max(needed.unwrap_or(CPUS))
+}
+
+/// A guest's memory in MiB, likewise.
+fn memory_mib(entry: &KernelEntry, trials: &[Trial<'_>], programs: usize) -> u32 {
+    let needed = trials.iter().filter_map(|trial| trial.size().1).max().unwrap_or(0);
+    entry.guest.memory_mib.unwrap_or_else(|| usual_memory_mib(programs)).max(needed)
 }
 
 /// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.

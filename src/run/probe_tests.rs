@@ -32,6 +32,7 @@ fn bug_without_a_report_is_not_probed_and_never_a_pass() {
         conclusion: backproof_protocol::Conclusion::NotAffected,
         why: "all well".to_owned(),
         checks: Vec::new(),
+        reported: false,
         took_ms: 1,
     };
     let probed = settle(&all, &[Message::Report(report), Message::Note { text: "a remark".to_owned() }], None);

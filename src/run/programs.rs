@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::guest::{GuestProgram, ProgramError};
-use crate::matrix::{self, Bugs, Matrix};
+use crate::matrix::{Bugs, Matrix, ReproducerSpec};
 use crate::words::BugId;
 
-/// Bytes that all programs of a run may have: they are kept in memory.
-const TOTAL_MAX: usize = 256 << 20;
+/// Bytes that all programs of a run may have, because they are kept in memory. A guest may have less.
+const TOTAL_MAX: usize = 4 << 30;
 
 /// Programs that cannot run in a guest.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +28,10 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, GuestPro
     let asked: BTreeSet<&BugId> = matrix.kernels.iter().flat_map(|kernel| &kernel.bugs).collect();
     let (mut programs, mut wrong, mut total) = (BTreeMap::new(), Vec::new(), 0);
     for bug in asked.into_iter().filter_map(|id| bugs.get(id)) {
-        let Some(matrix::ProgramSource::File(path)) = bug.reproducer.as_ref().map(|reproducer| &reproducer.program)
-        else {
-            continue;
-        };
-        match GuestProgram::load(&bug.id, path) {
+        let Some(own) = bug.reproducer.as_ref().and_then(ReproducerSpec::own) else { continue };
+        match GuestProgram::load(&bug.id, &own.path, &own.files) {
             Ok(program) => {
-                total += program.bytes().len();
+                total += program.size();
                 if total > TOTAL_MAX {
                     return Err(BadPrograms::Together);
                 }

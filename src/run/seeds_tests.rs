@@ -3,7 +3,8 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::run::WireRecord;
 
 fn settled(boots: Boots) -> Settlement {
-    Settlement { boots, checks: Vec::new(), wire: WireRecord::default() }
+    let (checks, wire, said) = (Vec::new(), WireRecord::default(), Vec::new());
+    Settlement { boots, checks, wire, crash: None, said, guest_ms: None }
 }
 
 fn showed(affected: bool) -> Settlement {

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use backproof_protocol::{Check, Conclusion};
+use backproof_protocol::{Check, Conclusion, Report};
 
 use super::boot_end::{BootEnd, WireRecord};
 use super::boots::milliseconds;
 use super::cell::{Cell, CellTrials};
-use crate::evidence::Witness;
+use super::crash::{self, CrashSeen, CrashWanted};
 use crate::evidence::exhibits::Said;
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
+use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::{Bug, Needs, TellingString};
+use crate::matrix::{Bug, Needs, ReproducerSpec, TellingString};
 use crate::verdict::{Boots, Case};
 use crate::words::{BugId, JobId};
 
@@ -27,7 +28,8 @@ pub enum Applies {
 const SERIAL: [&str; 2] = ["SERIAL_8250", "SERIAL_8250_CONSOLE"];
 
 /// Whether the kernel's configuration has what a reproducer needs. Without a configuration the guest decides.
-pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
+pub fn applies(kernel: &Kernel, reproducer: &ReproducerSpec) -> Applies {
+    let needs = &reproducer.needs;
     let Some(config) = &kernel.config else { return Applies::Yes };
     if let Some(option) = SERIAL.iter().find(|option| !config.is_builtin(option)) {
         return Applies::No(format!(
@@ -35,6 +37,10 @@ pub fn applies(kernel: &Kernel, needs: &Needs) -> Applies {
         ));
     }
     let is_set = |option: &String| config.is_set(option.strip_prefix("CONFIG_").unwrap_or(option));
+    let crash = reproducer.own().and_then(|own| own.crash.as_ref());
+    if let Some(why) = crash.and_then(|crash| crash.unreported(|option| is_set(&option.to_owned()))) {
+        return Applies::No(why);
+    }
     let missing: Vec<&str> = needs.config.iter().filter(|option| !is_set(option)).map(String::as_str).collect();
     if missing.is_empty() {
         Applies::Yes
@@ -78,19 +84,41 @@ pub struct Settlement {
     pub checks: Vec<Check>,
     /// What the wire saw.
     pub wire: WireRecord,
+    /// The crash by which the bug showed.
+    pub crash: Option<CrashSeen>,
+    /// What the user's program said.
+    pub said: Vec<String>,
+    /// How long the job took in the guest, in milliseconds.
+    pub guest_ms: Option<u64>,
+}
+
+/// What it takes to settle a job.
+#[derive(Clone, Copy, Debug)]
+pub struct JobTerms<'a> {
+    /// How it ran.
+    pub ran: Ran<'a>,
+    /// The crash that is the bug.
+    pub crash: Option<CrashWanted<'a>>,
+    /// The bug's telling strings.
+    pub strings: &'a [TellingString],
+    /// Whether nothing else ran in its guest.
+    pub alone: bool,
 }
 
 /// Settles a job by a boot of its reproducer, and by the counters that tell of the bug.
-///
-/// If a guest died, its reports don't count: a kernel that panics after a good report is not good.
-pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootEnd) -> Settlement {
+pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
+    let mut crash = None;
     let boots = match (&end.failure, &report) {
-        (Some(failure), _) => Boots::Broke(failure.clone()),
+        (Some(failure), _) => {
+            let showed = death(&id, terms, end, report.as_ref());
+            crash = showed.as_ref().and_then(|(_, crash)| crash.clone());
+            showed.map_or_else(|| Boots::Broke(other_death(terms, failure)), |(finding, _)| Boots::Showed(finding))
+        }
         (None, None) => Boots::Broke("the agent ended without a report of this reproducer".to_owned()),
-        (None, Some(report)) => match weigh(report, ran) {
-            Testimony::Finding(finding) => Boots::Showed(beside_counters(finding, strings, &end.counters)),
+        (None, Some(report)) => match weigh(report, terms.ran) {
+            Testimony::Finding(finding) => Boots::Showed(beside_counters(finding, terms.strings, &end.counters)),
             Testimony::NotApplicable(reason) => Boots::Inapplicable { reason, allowed: false },
             Testimony::Broken(reason) => Boots::Broke(match &end.busy {
                 // A busy host cannot explain a report that contradicts its checks.
@@ -100,14 +128,53 @@ pub fn by_boot(job: &JobId, ran: Ran<'_>, strings: &[TellingString], end: &BootE
         },
     };
     let wire = end.wire.get(&id).cloned().unwrap_or_default();
-    Settlement { boots, checks: report.map(|report| report.checks).unwrap_or_default(), wire }
+    let said = end.said.get(&id).cloned().unwrap_or_default();
+    let guest_ms = report.as_ref().map(|report| report.took_ms);
+    Settlement { boots, checks: report.map(|report| report.checks).unwrap_or_default(), wire, crash, said, guest_ms }
+}
+
+/// What the death of a guest shows of the job that was alone in it: the bug, if the dossier describes this crash, or if the
+/// program had reported the bug. A good report doesn't count: a kernel that panics after it is not good.
+fn death(
+    id: &str,
+    terms: JobTerms<'_>,
+    end: &BootEnd,
+    report: Option<&Report>,
+) -> Option<(Finding, Option<CrashSeen>)> {
+    let death = end.death.as_deref().filter(|_| terms.alone && end.started.contains(id))?;
+    if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death)) {
+        let why = format!("the kernel crashed as the dossier describes ({}): {}", seen.kind, seen.title);
+        let finding = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, why);
+        return Some((finding, Some(seen)));
+    }
+    let report = report.filter(|report| terms.ran.own_program && report.conclusion == Conclusion::Affected)?;
+    match weigh(report, terms.ran) {
+        Testimony::Finding(finding) => {
+            Some((Finding { why: format!("{}; then: {death}", finding.why), ..finding }, None))
+        }
+        Testimony::NotApplicable(_) | Testimony::Broken(_) => None,
+    }
+}
+
+/// A death that shows nothing, in words.
+fn other_death(terms: JobTerms<'_>, failure: &str) -> String {
+    match terms.crash {
+        Some(_) => format!("not the crash that the dossier describes: {failure}"),
+        None => failure.to_owned(),
+    }
 }
 
 /// Judges a cell again by a replayed boot. The other witnesses' findings stay.
-pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) -> Cell {
+pub fn judge_again(then: &Cell, ran: Ran<'_>, alone: bool, bug: Option<&Bug>, end: &BootEnd) -> Cell {
     let question = then.question();
     let strings = bug.map_or(&[][..], |bug| &bug.strings);
-    let settlement = by_boot(&question.job, ran, strings, end);
+    let reproducer = bug.and_then(|bug| bug.reproducer.as_ref());
+    let described = reproducer.and_then(ReproducerSpec::own).and_then(|own| own.crash.as_ref());
+    let crash = match described {
+        Some(oracle) => Some(CrashWanted::Described(oracle)),
+        None => then.trials.crash.as_ref().map(CrashWanted::Again),
+    };
+    let settlement = by_boot(&question.job, JobTerms { ran, crash, strings, alone }, end);
     let findings = then.judgement.findings.iter().filter(|finding| finding.witness != Witness::Runtime).cloned();
     let said = Said {
         findings: findings.collect(),
@@ -119,6 +186,9 @@ pub fn judge_again(then: &Cell, ran: Ran<'_>, bug: Option<&Bug>, end: &BootEnd) 
     let trials = CellTrials {
         seconds: milliseconds(end.seconds),
         checks: settlement.checks,
+        crash: settlement.crash,
+        said: settlement.said,
+        guest_ms: settlement.guest_ms,
         // The same plan, so the same programs.
         shared_with: then.trials.shared_with.clone(),
         ..CellTrials::default()

@@ -1,20 +1,25 @@
 //! The trials of a kernel, and which of them share a guest.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use backproof_protocol::Job;
+use backproof_protocol::{Job, ProgramRun};
 
 use super::boot_end::BootEnd;
-use super::settle::{Settlement, by_boot};
+use super::crash::CrashWanted;
+use super::settle::{JobTerms, Settlement, by_boot};
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, GuestProgram};
 use crate::kernel::module_name;
-use crate::matrix::{Profile, ReproducerSpec, TellingString};
+use crate::matrix::{OwnProgram, Profile, ReproducerSpec, TellingString};
 use crate::verdict::Boots;
-use crate::words::{BugId, JobId};
+use crate::words::{BugId, JobId, ProfileName};
 
 /// The natural checks multiply a job's deadline by this, because they wait for silent connections.
 const NATURAL_DEADLINE: u32 = 2;
+
+/// The most bytes of programs in one guest, which has them twice while its initramfs is unpacked.
+const PROGRAMS_MAX: usize = 128 << 20;
 
 /// A bug to be judged under a profile.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +46,18 @@ enum Tenant<'a> {
     Ours,
     /// The program of one bug, under any profile.
     Program(&'a BugId),
+    /// A program that has a guest for each profile.
+    Alone(&'a BugId, &'a ProfileName),
     /// Programs that trust each other.
     Trusting,
 }
 
 impl<'a> Trial<'a> {
-    /// What it takes to weigh its report.
-    fn ran(&self) -> Ran<'a> {
-        Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() }
-    }
-
-    /// How a boot settles it.
-    pub(super) fn settle(&self, end: &BootEnd) -> Settlement {
-        let settlement = by_boot(&self.id(), self.ran(), self.strings, end);
+    /// How a boot settles it. `alone` says whether nothing else ran in its guest.
+    pub(super) fn settle(&self, end: &BootEnd, alone: bool) -> Settlement {
+        let ran = Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() };
+        let crash = self.reproducer.own().and_then(|own| own.crash.as_ref()).map(CrashWanted::Described);
+        let settlement = by_boot(&self.id(), JobTerms { ran, crash, strings: self.strings, alone }, end);
         match settlement.boots {
             Boots::Broke(reason) => Settlement { boots: Boots::Broke(self.profile.explain(&reason)), ..settlement },
             _ => settlement,
@@ -64,6 +68,9 @@ impl<'a> Trial<'a> {
     fn tenant(&self) -> Tenant<'a> {
         match self.program {
             None => Tenant::Ours,
+            Some(_) if self.reproducer.own().is_some_and(|own| own.alone) => {
+                Tenant::Alone(self.bug, &self.profile.name)
+            }
             Some(_) if self.shares => Tenant::Trusting,
             Some(_) => Tenant::Program(self.bug),
         }
@@ -74,6 +81,29 @@ impl<'a> Trial<'a> {
         let others = guest.iter().filter(|other| self.program.is_some() && other.bug != self.bug);
         let others: BTreeSet<&BugId> = others.map(|other| other.bug).collect();
         others.into_iter().cloned().collect()
+    }
+
+    /// How its program is run.
+    fn run(&self, own: &OwnProgram) -> ProgramRun {
+        let settle = own.crash.as_ref().map_or(Duration::ZERO, |crash| crash.settle);
+        ProgramRun {
+            protocol: own.protocol,
+            args: own.args.clone(),
+            env: own.env.clone(),
+            mounts: self.reproducer.needs.mounts.clone(),
+            runs: own.runs,
+            settle_ms: u64::try_from(settle.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What it asks of its guest.
+    pub(super) fn size(&self) -> GuestSize {
+        (self.reproducer.needs.cpus, self.reproducer.needs.memory_mib)
+    }
+
+    /// In how many schedules it is tried, if this many are asked for.
+    pub(super) fn seeds(&self, asked: u32) -> u32 {
+        asked.max(self.reproducer.own().map_or(1, |own| own.seeds))
     }
 
     /// Its job's id.
@@ -87,29 +117,45 @@ impl<'a> Trial<'a> {
         let deadline = self.reproducer.deadline.saturating_mul(factor * patience);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
-        let program = self.program.map(|program| program.name().to_owned());
+        let program = self.program.map(GuestProgram::path);
+        let run = self.reproducer.own().map(|own| self.run(own)).unwrap_or_default();
+        let deadline_ms = deadline_ms.saturating_add(run.settle_ms);
         let modules = needed_modules(self.reproducer);
-        Job { id, program, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
+        Job { id, program, run, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
 }
+
+/// The least processors and memory (in MiB) that a trial asks for.
+type GuestSize = (Option<u32>, Option<u32>);
 
 /// The files of the modules without which a reproducer cannot run.
 pub(super) fn needed_modules(reproducer: &ReproducerSpec) -> Vec<String> {
     reproducer.needs.modules.iter().map(|name| guest::module_file(&module_name(name))).collect()
 }
 
-/// Groups trials that can share a boot: those with the same kernel command line and the same [`Tenant`].
+/// Groups trials that can share a boot: those with the same kernel command line, the same [`Tenant`] and the same needs of
+/// a guest, as long as their programs fit into it.
 pub(super) fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
     let mut groups: VecDeque<Vec<Trial>> = VecDeque::new();
     for trial in trials {
-        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.tenant());
-        let same = |group: &&mut Vec<Trial<'a>>| group.iter().all(|other| guest(other) == guest(trial));
+        let guest = |trial: &Trial<'a>| (trial.profile.cmdline.as_ref(), trial.tenant(), trial.size());
+        let same =
+            |group: &&mut Vec<Trial<'a>>| group.iter().all(|other| guest(other) == guest(trial)) && fits(group, trial);
         match groups.iter_mut().find(same) {
             Some(group) => group.push(*trial),
             None => groups.push_back(vec![*trial]),
         }
     }
     groups
+}
+
+/// Whether a trial's program fits into the guest of these.
+fn fits(group: &[Trial<'_>], trial: &Trial<'_>) -> bool {
+    let known = |program: &GuestProgram| group.iter().any(|other| other.bug == trial.bug && program.size() > 0);
+    let Some(program) = trial.program.filter(|program| !known(program)) else { return true };
+    let mut counted: BTreeMap<&BugId, usize> = BTreeMap::new();
+    counted.extend(group.iter().filter_map(|other| Some((other.bug, other.program?.size()))));
+    counted.values().sum::<usize>().saturating_add(program.size()) <= PROGRAMS_MAX
 }
 
 #[cfg(test)]

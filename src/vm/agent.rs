@@ -226,6 +226,7 @@ impl Conversation {
             Message::Started { job } => self.advance(kind, job, JobState::Planned, JobState::Running),
             Message::Capture(capture) => self.advance(kind, &capture.job, JobState::Running, JobState::Running),
             Message::TimeLine(line) => self.advance(kind, &line.job, JobState::Running, JobState::Running),
+            Message::Said { job, .. } => self.advance(kind, job, JobState::Running, JobState::Running),
             Message::Report(report) => self.advance(kind, &report.job, JobState::Running, JobState::Reported),
             Message::Reach(reach) => self.advance(kind, &reach.job, JobState::Reported, JobState::Reported),
             Message::End { reports } => self.end(*reports),
@@ -257,7 +258,7 @@ impl Conversation {
 }
 
 /// The types of this version; a line of another type is a newer agent's and is ignored.
-const KINDS: [&str; 8] = ["hello", "started", "capture", "time-line", "report", "reach", "note", "end"];
+const KINDS: [&str; 9] = ["hello", "started", "capture", "time-line", "report", "reach", "note", "end", "said"];
 
 fn kind_of(message: &Message) -> &'static str {
     KINDS[match message {
@@ -269,6 +270,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Reach(_) => 5,
         Message::Note { .. } => 6,
         Message::End { .. } => 7,
+        Message::Said { .. } => 8,
     }]
 }
 

@@ -29,6 +29,7 @@ fn report(job: &str) -> Message {
         conclusion: Conclusion::NotAffected,
         why: "retransmitted".into(),
         checks: Vec::new(),
+        reported: false,
         took_ms: 1,
     })
 }

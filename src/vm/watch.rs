@@ -224,8 +224,8 @@ impl Watch<'_> {
         let result = self.agent.push(bytes, |message| self.messages.push(message));
         let now = self.now;
         for message in &self.messages[before..] {
-            // A note is not progress and must not extend a deadline.
-            if !matches!(message, Message::Note { .. }) {
+            // Words for people are no progress and must not extend a deadline.
+            if !matches!(message, Message::Note { .. } | Message::Said { .. }) {
                 self.last_message = now;
             }
             match message {

@@ -1,4 +1,4 @@
-//! Judges a program by its exit status and its output: a pure function.
+//! Judges a program of our own protocol by its exit status and its output: a pure function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -20,13 +20,30 @@ pub(super) struct ProgramJudgement {
     pub(super) why: String,
     /// The checks that it lists.
     pub(super) checks: Vec<Check>,
+    /// Whether its output says the result, too, in a protocol without checks.
+    pub(super) reported: bool,
 }
 
 impl ProgramJudgement {
+    /// A conclusion with no checks.
+    pub(super) fn of(conclusion: Conclusion, why: String) -> Self {
+        Self { conclusion, why, checks: Vec::new(), reported: false }
+    }
+
     /// An error, with no checks.
     pub(super) fn error(why: String) -> Self {
-        Self { conclusion: Conclusion::Error, why, checks: Vec::new() }
+        Self::of(Conclusion::Error, why)
     }
+
+    /// The same, and whether the program's output says it, too.
+    pub(super) fn reported(self, reported: bool) -> Self {
+        Self { reported, ..self }
+    }
+}
+
+/// The signal that killed a program, for people.
+pub(super) fn signal_of(status: ExitStatus) -> String {
+    status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"))
 }
 
 /// The JSON object that a program may print.
@@ -100,12 +117,32 @@ enum SaidRole {
     PositiveControl,
 }
 
+/// Judges a program of which only the exit status counts.
+pub(super) fn by_status(status: ExitStatus) -> ProgramJudgement {
+    let Some(code) = status.code() else {
+        return ProgramJudgement::error(format!("its program was killed by {}", signal_of(status)));
+    };
+    let verdict = Verdict::of_code(code);
+    let meaning = if verdict == Verdict::Error { String::new() } else { format!(" ({})", verdict.as_str()) };
+    ProgramJudgement::of(verdict.conclusion(), format!("its program exited with {code}{meaning}"))
+}
+
+/// Judges a program that was to crash the kernel, which lives. Another status than 0 may mean that it did not get far.
+pub(super) fn without_crash(status: ExitStatus) -> ProgramJudgement {
+    match status.code() {
+        Some(0) => ProgramJudgement::of(Conclusion::NotAffected, "its program ended, and nothing crashed".to_owned()),
+        Some(code) => ProgramJudgement::error(format!("its program exited with {code}, and nothing crashed")),
+        None => {
+            ProgramJudgement::error(format!("its program was killed by {}, and nothing crashed", signal_of(status)))
+        }
+    }
+}
+
 /// Judges a program that has ended. The controller checks whether its conclusion follows from its checks, as for every
 /// reproducer.
 pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
     let Some(code) = status.code() else {
-        let signal = status.signal().map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
-        return ProgramJudgement::error(format!("its program was killed by {signal}"));
+        return ProgramJudgement::error(format!("its program was killed by {}", signal_of(status)));
     };
     let by_status = Verdict::of_code(code);
     let said = match read(printed) {
@@ -115,7 +152,7 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
         }
         Ok(None) => {
             let why = format!("its program exited with {code} ({}) and reported no checks", by_status.as_str());
-            return ProgramJudgement { conclusion: by_status.conclusion(), why, checks: Vec::new() };
+            return ProgramJudgement::of(by_status.conclusion(), why);
         }
         Err(why) => return ProgramJudgement::error(format!("its program exited with {code} and {why}")),
     };
@@ -138,7 +175,8 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
         why: one_line(&check.why),
         facts: check.facts,
     });
-    ProgramJudgement { conclusion: said.conclusion.conclusion(), why: one_line(&said.why), checks: checks.collect() }
+    let (conclusion, why) = (said.conclusion.conclusion(), one_line(&said.why));
+    ProgramJudgement { conclusion, why, checks: checks.collect(), reported: false }
 }
 
 /// The object that the program printed; none if it printed nothing.
@@ -169,7 +207,7 @@ fn read(printed: &[u8]) -> Result<Option<Said>, String> {
 }
 
 /// Turns a text into one line of a report.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

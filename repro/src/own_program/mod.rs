@@ -1,9 +1,9 @@
 //! Runs a user's program as a reproducer, within limits, and makes the job's report from its exit status and output.
 //! docs/reproducers.md has the rules for users.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -12,24 +12,20 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 use crate::reproducer::{Context, ms};
-use backproof_protocol::{Job, Message, PROGRAMS_DIR, Report};
+use backproof_protocol::{Conclusion, Job, Message, PROGRAMS_DIR, ProgramProtocol, Report};
 
 mod judge;
+mod ltp;
+mod output;
+mod place;
+mod tap;
 
-use judge::{ProgramJudgement, judge};
+use judge::ProgramJudgement;
+use output::{Heard, Stream};
 
 /// PID 1 kills a job this many milliseconds after its deadline, because the job's own process should end the program
 /// first.
 pub const GRACE_MS: u64 = 1000;
-
-/// The most bytes that a program may print on stdout. They go into one line of the protocol, which holds twice as much.
-const STDOUT_MAX: usize = 32 * 1024;
-
-/// The most bytes that it may print on stderr.
-const STDERR_MAX: usize = 1 << 20;
-
-/// The most lines of stderr that become notes, and the most characters of each.
-const NOTES: (usize, usize) = (20, 200);
 
 /// The time that a program's pipes may stay open after its end. Only its remaining child processes can hold them.
 const PIPES: Duration = Duration::from_secs(1);
@@ -41,36 +37,65 @@ pub type Say = fn(&Message);
 enum Event {
     /// It has ended.
     Ended(io::Result<ExitStatus>),
-    /// Its whole stdout.
-    Printed(Vec<u8>),
-    /// Its stderr has ended, and has been passed on.
-    Quiet,
-    /// It has printed too much.
-    TooMuch(&'static str, usize),
+    /// One of its streams has ended, or it has printed too much.
+    Closed(Stream, Result<Heard, String>),
 }
 
-/// Runs a job's program in a new network namespace, and reports. Its stderr becomes notes.
+/// Runs a job's program in namespaces of its own, as often as asked until it shows the bug, and reports.
 pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
-    let deadline = Duration::from_millis(job.deadline_ms);
-    let judged = match context.enter_namespace() {
-        Err(why) => ProgramJudgement::error(why),
-        Ok(()) if program.contains('/') => {
-            ProgramJudgement::error(format!("`{program}` is not a file name in {PROGRAMS_DIR}"))
+    let judged =
+        prepare(context, job, program).map_or_else(std::convert::identity, |path| repeat(context, job, &path, say));
+    let ProgramJudgement { conclusion, why, checks, reported } = judged;
+    // A deferred crash comes after the program's end, and there is no event for one that does not come.
+    thread::sleep(Duration::from_millis(job.run.settle_ms));
+    Report { job: job.id.clone(), conclusion, why, checks, reported, took_ms: ms(context.started.elapsed()) }
+}
+
+/// The path of the program, once its surroundings are ready.
+fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, ProgramJudgement> {
+    let is_below = Path::new(program).components().all(|part| matches!(part, Component::Normal(_)));
+    if !is_below || program.is_empty() {
+        return Err(ProgramJudgement::error(format!("`{program}` is not a path below {PROGRAMS_DIR}")));
+    }
+    context.enter_namespace().map_err(ProgramJudgement::error)?;
+    place::enter_new().map_err(ProgramJudgement::error)?;
+    place::mount_for(&job.run.mounts)?;
+    Ok(Path::new(PROGRAMS_DIR).join(program))
+}
+
+/// Runs the program until it shows the bug, breaks, or has run often enough.
+fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgement {
+    let deadline = Duration::from_millis(job.deadline_ms.saturating_sub(job.run.settle_ms));
+    let until = context.started.checked_add(deadline);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut last = None;
+    for run in 1..=job.run.runs.max(1) {
+        context.waiting(&name, if job.run.runs > 1 { "its end, of several runs" } else { "its end" });
+        let mut command = Command::new(path);
+        // No program should depend on the environment that the kernel passes to PID 1.
+        command.env_clear().current_dir("/tmp").args(&job.run.args);
+        command.env("PATH", path.parent().unwrap_or(path)).env("TMPDIR", "/tmp").envs(&job.run.env);
+        let judged = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);
+        if judged.conclusion != Conclusion::NotAffected {
+            let of = if job.run.runs > 1 { format!("run {run} of {}: ", job.run.runs) } else { String::new() };
+            return ProgramJudgement { why: of + &judged.why, ..judged };
         }
-        Ok(()) => {
-            context.waiting(program, "its end");
-            let mut command = Command::new(Path::new(PROGRAMS_DIR).join(program));
-            // No program should depend on the environment that the kernel passes to PID 1.
-            watch(command.env_clear().current_dir("/tmp"), deadline, &job.id, say)
-        }
-    };
-    let ProgramJudgement { conclusion, why, checks } = judged;
-    Report { job: job.id.clone(), conclusion, why, checks, took_ms: ms(context.started.elapsed()) }
+        last = Some(judged);
+    }
+    let judged = last.unwrap_or_else(|| ProgramJudgement::error("its program was not run".to_owned()));
+    let times = if job.run.runs > 1 { format!("all of {} runs: ", job.run.runs) } else { String::new() };
+    ProgramJudgement { why: times + &judged.why, ..judged }
 }
 
 /// Runs a command, with its process group, to its end or its deadline.
-fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> ProgramJudgement {
-    let until = Instant::now().checked_add(deadline);
+fn watch(
+    command: &mut Command,
+    protocol: ProgramProtocol,
+    until: Option<Instant>,
+    deadline: Duration,
+    job: &str,
+    say: Say,
+) -> ProgramJudgement {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: this is the only system call between fork and exec.
     unsafe {
@@ -87,23 +112,36 @@ fn watch(command: &mut Command, deadline: Duration, job: &str, say: Say) -> Prog
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (sender, events) = channel();
-    let (out, err, job) = (sender.clone(), sender.clone(), job.to_owned());
+    let (out, err) = (sender.clone(), sender.clone());
+    let (of_out, of_err) = (job.to_owned(), job.to_owned());
     // Nobody joins these threads: a process that left the group may hold a pipe for ever. This process ends with its
     // report.
-    thread::spawn(move || stdout.map(|pipe| take_stdout(pipe, &out)));
-    thread::spawn(move || stderr.map(|pipe| take_stderr(pipe, &err, &job, say)));
+    thread::spawn(move || {
+        stdout.map(|pipe| close(&out, Stream::Stdout, output::take(protocol, Stream::Stdout, pipe, &of_out, say)))
+    });
+    thread::spawn(move || {
+        stderr.map(|pipe| close(&err, Stream::Stderr, output::take(protocol, Stream::Stderr, pipe, &of_err, say)))
+    });
     thread::spawn(move || wait(child, &sender));
-    let judged = follow(&events, until, deadline, kill);
+    let judged = follow(&events, protocol, until, deadline, kill);
     kill();
     judged
 }
 
 /// Follows a program to its end. `kill` ends its whole process group.
-fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, kill: impl Fn()) -> ProgramJudgement {
-    let (mut status, mut printed, mut quiet, mut until) = (None, None, false, until);
+fn follow(
+    events: &Receiver<Event>,
+    protocol: ProgramProtocol,
+    until: Option<Instant>,
+    deadline: Duration,
+    kill: impl Fn(),
+) -> ProgramJudgement {
+    let (mut status, mut stdout, mut stderr, mut until) = (None, None, None, until);
     loop {
-        if let (Some(status), Some(printed), true) = (status, printed.as_deref(), quiet) {
-            return judge(status, printed);
+        if let (Some(status), true, true) = (status, stdout.is_some(), stderr.is_some())
+            && let (Some(stdout), Some(stderr)) = (stdout.take(), stderr.take())
+        {
+            return output::judge(protocol, status, stdout, stderr);
         }
         // A deadline that the clock cannot represent never passes.
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
@@ -117,13 +155,9 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
             Ok(Event::Ended(Err(error))) => {
                 return ProgramJudgement::error(format!("cannot wait for its program: {error}"));
             }
-            Ok(Event::Printed(bytes)) => printed = Some(bytes),
-            Ok(Event::Quiet) => quiet = true,
-            Ok(Event::TooMuch(which, limit)) => {
-                return ProgramJudgement::error(format!(
-                    "its program was killed after printing more than {limit} bytes on {which}"
-                ));
-            }
+            Ok(Event::Closed(_, Err(why))) => return ProgramJudgement::error(why),
+            Ok(Event::Closed(Stream::Stdout, Ok(heard))) => stdout = Some(heard),
+            Ok(Event::Closed(Stream::Stderr, Ok(heard))) => stderr = Some(heard),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if status.is_some() => {
                 return ProgramJudgement::error(
                     "a process that its program left behind holds its stdout or stderr".to_owned(),
@@ -131,6 +165,10 @@ fn follow(events: &Receiver<Event>, until: Option<Instant>, deadline: Duration, 
             }
             Err(_) => {
                 let limit = deadline.as_millis();
+                if protocol == ProgramProtocol::Crash {
+                    let why = format!("its program ran until its deadline of {limit} ms, and nothing crashed");
+                    return ProgramJudgement::of(Conclusion::NotAffected, why);
+                }
                 return ProgramJudgement::error(format!("its program was killed at its deadline of {limit} ms"));
             }
         }
@@ -142,34 +180,8 @@ fn wait(mut child: Child, events: &Sender<Event>) {
     let _ = events.send(Event::Ended(child.wait()));
 }
 
-fn take_stdout(pipe: impl Read, events: &Sender<Event>) {
-    let mut bytes = Vec::new();
-    // A read error counts as the end of the pipe.
-    let _ = pipe.take(STDOUT_MAX as u64 + 1).read_to_end(&mut bytes);
-    let event = if bytes.len() > STDOUT_MAX { Event::TooMuch("stdout", STDOUT_MAX) } else { Event::Printed(bytes) };
-    let _ = events.send(event);
-}
-
-/// Passes the first lines on, and reads the rest so that the program doesn't block.
-fn take_stderr(pipe: impl Read, events: &Sender<Event>, job: &str, say: Say) {
-    let (lines, characters) = NOTES;
-    let mut pipe = BufReader::new(pipe.take(STDERR_MAX as u64 + 1));
-    let (mut said, mut read) = (0, 0);
-    loop {
-        let mut line = Vec::new();
-        // An overlong line is read in pieces.
-        let taken = pipe.by_ref().take(4096).read_until(b'\n', &mut line).unwrap_or(0);
-        read += taken;
-        if taken == 0 {
-            break;
-        }
-        let text: String = String::from_utf8_lossy(&line).trim_end().chars().take(characters).collect();
-        if said < lines && !text.is_empty() {
-            said += 1;
-            say(&Message::Note { text: format!("{job} said on stderr: {text}") });
-        }
-    }
-    let _ = events.send(if read > STDERR_MAX { Event::TooMuch("stderr", STDERR_MAX) } else { Event::Quiet });
+fn close(events: &Sender<Event>, stream: Stream, heard: Result<Heard, String>) {
+    let _ = events.send(Event::Closed(stream, heard));
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
-use std::sync::Mutex;
-
 use super::*;
 use backproof_protocol::Conclusion;
 
 /// Runs a shell script as a program.
 fn run(script: &str, deadline: Duration) -> ProgramJudgement {
     let _turn = crate::task::CHILDREN_OF_TESTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    watch(Command::new("sh").args(["-c", script]), deadline, "a-bug", |_| {})
+    let until = Instant::now().checked_add(deadline);
+    watch(Command::new("sh").args(["-c", script]), ProgramProtocol::Backproof, until, deadline, "a-bug", |_| {})
 }
 
 #[test]
@@ -41,18 +40,6 @@ fn late_program_is_killed_with_its_children() {
 }
 
 #[test]
-fn first_lines_of_stderr_become_notes() {
-    static SAID: Mutex<Vec<Message>> = Mutex::new(Vec::new());
-    let (sender, events) = channel();
-    let text = (1..100).map(|n| format!("{n}\n")).collect::<String>() + &"0".repeat(500);
-    take_stderr(text.as_bytes(), &sender, "a-bug", |message| SAID.lock().expect("no panic").push(message.clone()));
-    let said = SAID.lock().expect("no panic");
-    assert_eq!(said.len(), NOTES.0);
-    assert!(matches!(&said[0], Message::Note { text } if text == "a-bug said on stderr: 1"), "{:?}", said[0]);
-    assert!(matches!(events.try_recv(), Ok(Event::Quiet)));
-}
-
-#[test]
 fn escaped_process_that_holds_a_pipe_does_not_delay() {
     let started = Instant::now();
     let script =
@@ -64,7 +51,8 @@ fn escaped_process_that_holds_a_pipe_does_not_delay() {
 
 #[test]
 fn missing_program_is_an_error() {
-    let judged = watch(&mut Command::new("/nonexistent/program"), Duration::from_secs(1), "a-bug", |_| {});
+    let mut command = Command::new("/nonexistent/program");
+    let judged = watch(&mut command, ProgramProtocol::Backproof, None, Duration::from_secs(1), "a-bug", |_| {});
     assert_eq!(judged.conclusion, Conclusion::Error);
     assert!(judged.why.contains("cannot start"), "{}", judged.why);
 }

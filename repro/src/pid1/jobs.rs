@@ -1,8 +1,10 @@
 //! Decides which jobs can run, and which of them concurrently.
 
+use std::collections::VecDeque;
 use std::process::Command;
 
 use super::features::Features;
+use super::leftovers::Cleanliness;
 use super::modules::FailedModule;
 use super::port::Port;
 use super::process::{Running, watch};
@@ -29,7 +31,7 @@ pub enum KernelOwner {
 /// Runs all jobs and sends their reports; returns the number of reports.
 pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[FailedModule], place: KernelOwner) -> u32 {
     let mut reports = 0;
-    let (mut together, mut alone) = (Vec::new(), Vec::new());
+    let (mut together, mut in_turn) = (Vec::new(), Vec::new());
     for job in &plan.jobs {
         let reproducer = registry::find(&job.bug).filter(|_| job.program.is_none());
         let missing = missing_modules(job, failed);
@@ -41,13 +43,15 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         let sets = reproducer.map_or(&[][..], |reproducer| reproducer.sets);
         match unmet {
             Some((conclusion, why)) => reports += conclude(port, &job.id, conclusion, why),
+            // A user's program may change what others share, and is cleaned up after.
+            None if can_run_beside(job, sets, features) && job.program.is_some() => in_turn.push((job, sets, true)),
             None if can_run_beside(job, sets, features) => together.push(job),
             None if place == KernelOwner::LiveHost => {
                 let why = "the reproducer would have to change settings that this kernel shares between network \
                            namespaces, which is not allowed on a live host";
                 reports += conclude(port, &job.id, Conclusion::Skip, why.to_owned());
             }
-            None => alone.push((job, sets)),
+            None => in_turn.push((job, sets, false)),
         }
     }
     let ipv6 = features.has("ipv6");
@@ -70,8 +74,9 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         let mut together = together.drain(..);
         reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true)));
     }
-    let together = together.into_iter().map(|job| (job, &[][..], true));
-    for (job, sets, own_namespace) in together.chain(alone.into_iter().map(|(job, sets)| (job, sets, false))) {
+    let mut in_turn: VecDeque<_> = together.into_iter().map(|job| (job, &[][..], true)).chain(in_turn).collect();
+    while let Some((job, sets, own_namespace)) = in_turn.pop_front() {
+        let clean = (job.program.is_some() && !in_turn.is_empty()).then(Cleanliness::of_guest);
         let shared = sets.iter().copied().chain(job.sysctls.keys().map(String::as_str));
         let kept = Kept::of(shared.filter(|_| !own_namespace));
         let before = probes.as_ref().map(Probes::counts);
@@ -80,7 +85,8 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         if let (Some(probes), Some(before)) = (&probes, before) {
             port.say(&Message::Reach(probes.reach(&job.id, before, probes.counts())));
         }
-        for text in kept.put_back() {
+        let left = clean.iter().flat_map(Cleanliness::restore);
+        for text in kept.put_back().into_iter().chain(left) {
             port.say(&Message::Note { text });
         }
     }
@@ -90,7 +96,14 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
 /// Sends a report that needs no process, after a start message, because the protocol requires one.
 fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> u32 {
     port.say(&Message::Started { job: job.to_owned() });
-    port.say(&Message::Report(Report { job: job.to_owned(), conclusion, why, checks: Vec::new(), took_ms: 0 }));
+    port.say(&Message::Report(Report {
+        job: job.to_owned(),
+        conclusion,
+        why,
+        checks: Vec::new(),
+        reported: false,
+        took_ms: 0,
+    }));
     1
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod features;
 pub(crate) mod jobs;
+mod leftovers;
 pub(crate) mod modules;
 mod mounts;
 pub(crate) mod port;

@@ -130,6 +130,7 @@ impl Running {
             // The report is held back until the process has ended cleanly, because it may still crash.
             Ok(Message::Report(report)) if report.job == self.id => _ = self.report.get_or_insert(report),
             Ok(message @ (Message::Capture(_) | Message::TimeLine(_) | Message::Note { .. })) => port.say(&message),
+            Ok(message @ Message::Said { .. }) if is_of(&message, &self.id) => port.say(&message),
             _ => {
                 self.invalid += 1;
                 port.say(&Message::Note { text: format!("{} printed an invalid line: {line:.200}", self.id) });
@@ -147,7 +148,14 @@ impl Running {
         };
         let error = |why| {
             let took_ms = ms(self.started.elapsed());
-            Report { job: self.id.clone(), conclusion: Conclusion::Error, why, checks: Vec::new(), took_ms }
+            Report {
+                job: self.id.clone(),
+                conclusion: Conclusion::Error,
+                why,
+                checks: Vec::new(),
+                reported: false,
+                took_ms,
+            }
         };
         match (self.report, ended) {
             (Some(report), None) => report,
@@ -157,6 +165,11 @@ impl Running {
             (_, Some(ended)) => error(format!("the reproducer failed: {ended}")),
         }
     }
+}
+
+/// Whether a line of a program is this job's.
+fn is_of(message: &Message, id: &str) -> bool {
+    matches!(message, Message::Said { job, .. } if job == id)
 }
 
 /// The bad end of a process; none if it ended well.

@@ -114,7 +114,7 @@ fn read(path: &Path, known: &Bugs) -> Result<Bug, Problems> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::{Matrix, ProgramSource, parse};
+    use crate::matrix::{Matrix, parse};
 
     const GOOD: &str = "id: mine\ntitle: A bug\nsummary: It goes wrong.\nreferences: [a page]\n\
                         reproducer: { program: bin/repro, deadline: 30s }\n";
@@ -139,7 +139,7 @@ mod tests {
         let names: Vec<&str> = bugs.iter().skip(BUILT_IN.len()).map(|bug| bug.id.as_str()).collect();
         assert_eq!(names, ["another", "mine"]);
         let reproducer = bugs.iter().last().and_then(|bug| bug.reproducer.clone()).expect("a reproducer");
-        assert_eq!(reproducer.program, ProgramSource::File(folder.path().join("bin/repro")));
+        assert_eq!(reproducer.own().map(|own| own.path.clone()), Some(folder.path().join("bin/repro")));
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::time::Duration;
 pub mod c;
 mod chain;
 mod check;
+mod crash;
 mod find;
 mod folder;
 mod machine;
 mod mitigation;
+mod own_program;
 mod releases;
 mod reproducer;
 mod signature;
@@ -22,10 +24,12 @@ mod upstream;
 mod mistakes;
 
 pub use chain::{Backport, Step};
+pub use crash::{CrashKind, CrashOracle};
 pub use find::{NoSuchBug, is_cve};
 pub use folder::BadDossiers;
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use mitigation::{Measure, Mitigation};
+pub use own_program::OwnProgram;
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, ProgramSource, ReproducerSpec};
 pub use signature::{Signature, SignatureCase, TellingString};
@@ -131,7 +135,7 @@ impl Bug {
             binary: Vec::new(),
             strings: Vec::new(),
             reproducer: Some(ReproducerSpec {
-                program: ProgramSource::File(program.to_owned()),
+                program: ProgramSource::Own(Box::new(OwnProgram::at(program.to_owned()))),
                 needs: Needs::default(),
                 deadline: PROGRAM_DEADLINE,
             }),

@@ -3,15 +3,35 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use backproof_protocol::GuestMount;
+
 use super::super::fields;
 use super::super::problems::Collector;
+use super::super::text::expected_one_of;
 use super::super::tree::YamlNode;
+use super::own_program::{self, OwnProgram};
 
 /// The keys of a reproducer.
-pub(super) const KEYS: [&str; 4] = ["program", "needs", "deadline", "mitigable"];
+pub(super) const KEYS: [&str; 12] = [
+    "program",
+    "needs",
+    "deadline",
+    "mitigable",
+    "protocol",
+    "args",
+    "env",
+    "files",
+    "alone",
+    "crash",
+    "runs",
+    "seeds",
+];
 
 /// The keys of its requirements.
-pub(super) const NEEDS_KEYS: [&str; 2] = ["modules", "config"];
+pub(super) const NEEDS_KEYS: [&str; 5] = ["modules", "config", "cpus", "memory", "mounts"];
+
+/// Requirements for a guest, which the agent's own reproducers don't have.
+const GUEST_NEEDS: [&str; 3] = ["cpus", "memory", "mounts"];
 
 /// As `program`, means the built-in reproducer.
 const BUILT_IN: &str = "built-in";
@@ -27,6 +47,16 @@ pub struct ReproducerSpec {
     pub deadline: Duration,
 }
 
+impl ReproducerSpec {
+    /// The user's program, if it is one.
+    pub fn own(&self) -> Option<&OwnProgram> {
+        match &self.program {
+            ProgramSource::BuiltIn { .. } => None,
+            ProgramSource::Own(program) => Some(program),
+        }
+    }
+}
+
 /// The source of the program that provokes a bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramSource {
@@ -36,17 +66,23 @@ pub enum ProgramSource {
         /// from showing. Under a profile, any other reproducer says only whether the bug shows.
         mitigable: bool,
     },
-    /// A user's own: a static x86-64 program in this file (docs/reproducers.md).
-    File(PathBuf),
+    /// A user's own.
+    Own(Box<OwnProgram>),
 }
 
-/// A reproducer's requirements for a kernel.
+/// A reproducer's requirements for a kernel and its guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Modules to load, unless they are built in.
     pub modules: Vec<String>,
     /// `CONFIG_` options that the reproducer itself requires, as `y` or `m`; without them the cell is a skip.
     pub config: Vec<String>,
+    /// The least number of processors.
+    pub cpus: Option<u32>,
+    /// The least memory, in MiB.
+    pub memory_mib: Option<u32>,
+    /// File systems to mount.
+    pub mounts: Vec<GuestMount>,
 }
 
 /// The owner of a dossier.
@@ -62,45 +98,69 @@ pub(super) enum Owner<'p> {
 pub(super) fn read(node: &YamlNode, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<ReproducerSpec> {
     let fields = problems.mapping(node, "a mapping, as in `{ program: ./my-repro, deadline: 30s }`", &KEYS)?;
     let mitigable = fields.get("mitigable").map(|node| problems.boolean(node));
-    let needs = fields.get("needs").map(|node| needs(node, problems));
+    let needs = fields.get("needs").map(|node| needs(node, owner, problems));
     let deadline = problems.needed(&fields, "deadline", node);
     let deadline = deadline.and_then(|node| problems.value(node, "deadline", fields::timeout));
     let program = problems.needed(&fields, "program", node);
-    let program = program.and_then(|node| problems.value(node, "program", |text| program_of(text, owner)))?;
-    let program = match program {
-        ProgramSource::BuiltIn { .. } => ProgramSource::BuiltIn { mitigable: mitigable.flatten().unwrap_or(false) },
-        program => {
-            if let Some((_, key, _)) = fields.iter().find(|(name, ..)| *name == "mitigable") {
+    let path = program.and_then(|node| problems.value(node, "program", |text| path_of(text, owner)))?;
+    let program = match (path, owner) {
+        (Some(path), Owner::User(folder)) => {
+            for (_, key, _) in fields.iter().filter(|(name, ..)| *name == "mitigable") {
                 problems.add(&key.span, || {
                     "a program of your own is not asked to compare the kernel with and without a profile: leave \
                      `mitigable` out"
                         .to_owned()
                 });
             }
-            program
+            ProgramSource::Own(Box::new(own_program::read(path, folder, &fields, problems)?))
+        }
+        _ => {
+            for (name, key, _) in fields.iter().filter(|(name, ..)| own_program::KEYS.contains(name)) {
+                problems.add(&key.span, || format!("`{name}` is for a program of your own: leave it out"));
+            }
+            ProgramSource::BuiltIn { mitigable: mitigable.flatten().unwrap_or(false) }
         }
     };
     Some(ReproducerSpec { program, needs: needs.unwrap_or_else(|| Some(Needs::default()))?, deadline: deadline? })
 }
 
-fn program_of(text: &str, owner: Owner<'_>) -> Result<ProgramSource, String> {
+/// The file of a user's program; none means the built-in one.
+fn path_of(text: &str, owner: Owner<'_>) -> Result<Option<PathBuf>, String> {
     match (owner, text == BUILT_IN) {
-        (Owner::Us, true) => Ok(ProgramSource::BuiltIn { mitigable: false }),
+        (Owner::Us, true) => Ok(None),
         (Owner::Us, false) => Err(format!("expected `{BUILT_IN}`")),
         (Owner::User(_), true) => Err(format!(
             "the agent has no reproducer for this bug: expected a file; a file of this name is `./{BUILT_IN}`"
         )),
-        (Owner::User(folder), false) => Ok(ProgramSource::File(folder.join(fields::path(text)?))),
+        (Owner::User(folder), false) => Ok(Some(folder.join(fields::path(text)?))),
     }
 }
 
-fn needs(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Needs> {
+fn needs(node: &YamlNode, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Needs> {
     let expected = "a mapping, as in `{ modules: [tun], config: [CONFIG_TUN] }`";
     let fields = problems.mapping(node, expected, &NEEDS_KEYS)?;
     let modules = fields.get("modules");
     let modules = modules.map(|n| problems.each(n, "modules", |node, p| p.value(node, "module", fields::module)));
     let config = fields.get("config");
     let config = config.map(|n| problems.each(n, "options", |node, p| p.value(node, "option", fields::option)));
+    let mounts = fields.get("mounts");
+    let mounts = mounts.map(|n| problems.each(n, "file systems", |node, p| p.value(node, "file system", mount)));
+    let cpus = fields.get("cpus").map(|node| problems.value(node, "number", fields::cpus));
+    let memory = fields.get("memory").map(|node| problems.value(node, "amount", fields::memory));
+    for (name, key, _) in fields.iter().filter(|(name, ..)| owner == Owner::Us && GUEST_NEEDS.contains(name)) {
+        problems.add(&key.span, || format!("`{name}` is for a program of your own: leave it out"));
+    }
     let list = |read: Option<Option<Vec<String>>>| read.unwrap_or_else(|| Some(Vec::new()));
-    Some(Needs { modules: list(modules)?, config: list(config)? })
+    Some(Needs {
+        modules: list(modules)?,
+        config: list(config)?,
+        cpus: cpus.map_or(Some(None), |read| read.map(Some))?,
+        memory_mib: memory.map_or(Some(None), |read| read.map(Some))?,
+        mounts: mounts.unwrap_or_else(|| Some(Vec::new()))?,
+    })
+}
+
+fn mount(text: &str) -> Result<GuestMount, String> {
+    let found = GuestMount::ALL.into_iter().find(|mount| mount.as_str() == text);
+    found.ok_or_else(|| expected_one_of(text, GuestMount::ALL.iter().map(|mount| mount.as_str())))
 }

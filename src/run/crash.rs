@@ -1,0 +1,171 @@
+//! Compares the death of a guest with the crash that a dossier describes.
+//!
+//! The console may show several reports: a warning that nobody meant, and then the crash. Each is compared by itself, so
+//! that the kind of one and the stack of another don't make a match.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::matrix::{CrashKind, CrashOracle};
+use crate::vm::{AwaitedEvent, Failure, FailureKind, Printk, SplatKind, ends_dump, opens_dump, splat_kind};
+
+/// A crash that fits a dossier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashSeen {
+    /// Its kind, as dossiers name it.
+    pub kind: String,
+    /// The kernel's own words, without addresses and times.
+    pub title: String,
+    /// The report, as the console showed it, truncated.
+    pub excerpt: Vec<String>,
+}
+
+/// A frame of a stack: `tcp_ack+0x1a/0x40 [tcp_diag]`. Those with a question mark are what the stack only held.
+static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?P<doubt>\? )?(?P<function>[A-Za-z_][A-Za-z0-9_.]*)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[(?P<module>[A-Za-z0-9_]+)[^\]]*\])?")
+        .ok()
+});
+
+/// The crash that is the bug.
+#[derive(Clone, Copy, Debug)]
+pub enum CrashWanted<'a> {
+    /// The one that the dossier describes.
+    Described(&'a CrashOracle),
+    /// The one that an earlier boot saw: the run of a replay does not record a user's dossier.
+    Again(&'a CrashSeen),
+}
+
+/// The crash of a guest while this job ran, or after it, if it is the wanted one.
+pub(super) fn fitting(wanted: CrashWanted<'_>, job: &str, failure: &Failure) -> Option<CrashSeen> {
+    let hung = match &failure.kind {
+        FailureKind::Splat(_) => false,
+        // The agent kills a job at its deadline. If even that does not happen, the kernel hangs.
+        FailureKind::Hang { waiting: AwaitedEvent::Report { job: waited }, .. } if waited == job => true,
+        _ => return None,
+    };
+    let report = reports(&failure.excerpt).into_iter().find_map(|lines| {
+        let report = CrashReport::of(&lines, hung);
+        let kind = match wanted {
+            CrashWanted::Described(oracle) => report.fits(oracle),
+            CrashWanted::Again(seen) if failure.title == seen.title => {
+                report.kinds.iter().copied().find(|kind| kind.as_str() == seen.kind)
+            }
+            CrashWanted::Again(_) => None,
+        };
+        kind.map(|kind| (kind, lines))
+    });
+    let (kind, lines) = report?;
+    Some(CrashSeen { kind: kind.as_str().to_owned(), title: failure.title.clone(), excerpt: lines })
+}
+
+/// The excerpt of a console, split into the kernel's reports. A panic belongs to what it follows.
+fn reports(excerpt: &[String]) -> Vec<Vec<String>> {
+    let mut reports: Vec<Vec<String>> = vec![Vec::new()];
+    let mut ended = false;
+    for line in excerpt {
+        let text = Printk::parse(line).text;
+        let begins = opens_dump(text) || splat_kind(text).is_some_and(|kind| kind != SplatKind::Panic);
+        if ended && begins {
+            reports.push(Vec::new());
+            ended = false;
+        }
+        ended |= ends_dump(text);
+        if let Some(last) = reports.last_mut() {
+            last.push(line.clone());
+        }
+    }
+    reports
+}
+
+/// One report of the kernel.
+struct CrashReport {
+    text: String,
+    kinds: BTreeSet<CrashKind>,
+    functions: BTreeSet<String>,
+    modules: BTreeSet<String>,
+}
+
+impl CrashReport {
+    fn of(lines: &[String], hung: bool) -> Self {
+        let texts: Vec<&str> = lines.iter().map(|line| Printk::parse(line).text).collect();
+        let mut kinds: BTreeSet<CrashKind> = texts.iter().flat_map(|text| kinds_of(text)).collect();
+        kinds.extend(hung.then_some(CrashKind::Hang));
+        let (mut functions, mut modules) = (BTreeSet::new(), BTreeSet::new());
+        for frame in texts.iter().flat_map(|text| FRAME.iter().flat_map(|frame| frame.captures_iter(text))) {
+            if frame.name("doubt").is_some() {
+                continue;
+            }
+            functions.extend(frame.name("function").map(|name| without_suffix(name.as_str()).to_owned()));
+            modules.extend(frame.name("module").map(|name| name.as_str().replace('-', "_")));
+        }
+        Self { text: texts.join("\n"), kinds, functions, modules }
+    }
+
+    /// The kind by which it is the described crash.
+    fn fits(&self, oracle: &CrashOracle) -> Option<CrashKind> {
+        let kind = oracle.kinds.iter().find(|kind| self.kinds.contains(kind))?;
+        let is_there = oracle.pattern.as_ref().is_none_or(|pattern| pattern.is_in(&self.text))
+            && oracle.frames.iter().all(|function| self.functions.contains(without_suffix(function)))
+            && oracle.modules.iter().all(|module| self.modules.contains(&module.replace('-', "_")));
+        is_there.then_some(*kind)
+    }
+}
+
+/// The kinds of crash that a line of a report names.
+fn kinds_of(text: &str) -> Vec<CrashKind> {
+    let mut kinds = Vec::new();
+    if text.contains("refcount_t: ") {
+        kinds.push(CrashKind::Refcount);
+    }
+    if text.contains("list_add corruption") || text.contains("list_del corruption") {
+        kinds.push(CrashKind::ListCorruption);
+    }
+    kinds.extend(splat_kind(text).and_then(|kind| named(kind, text)));
+    kinds
+}
+
+/// The kind of crash of a line that begins a report.
+fn named(kind: SplatKind, text: &str) -> Option<CrashKind> {
+    let starts = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    Some(match kind {
+        SplatKind::Panic => CrashKind::Panic,
+        SplatKind::Oops if text.starts_with("kernel BUG at ") => CrashKind::Bug,
+        SplatKind::Oops => CrashKind::Oops,
+        SplatKind::Warning => CrashKind::Warning,
+        SplatKind::SoftLockup => CrashKind::SoftLockup,
+        SplatKind::HardLockup => CrashKind::HardLockup,
+        SplatKind::RcuStall => CrashKind::RcuStall,
+        SplatKind::HungTask => CrashKind::HungTask,
+        SplatKind::OutOfMemory => CrashKind::OutOfMemory,
+        SplatKind::Sanitizer if starts(&["BUG: KASAN:"]) => CrashKind::Kasan,
+        SplatKind::Sanitizer if starts(&["BUG: KFENCE:"]) => CrashKind::Kfence,
+        SplatKind::Sanitizer if starts(&["BUG: KCSAN:"]) => CrashKind::Kcsan,
+        SplatKind::Sanitizer if starts(&["BUG: KMSAN:"]) => CrashKind::Kmsan,
+        SplatKind::Sanitizer if starts(&["UBSAN:"]) => CrashKind::Ubsan,
+        SplatKind::Sanitizer if starts(&["BUG: sleeping function", "BUG: scheduling while atomic"]) => {
+            CrashKind::Atomic
+        }
+        SplatKind::Sanitizer if starts(&["slab error in ", "Slab corruption"]) => CrashKind::Slab,
+        SplatKind::Sanitizer if starts(&["BUG "]) => CrashKind::Slab,
+        SplatKind::Sanitizer if starts(&["BUG: workqueue lockup", "BUG: spinlock "]) => return None,
+        SplatKind::Sanitizer => CrashKind::Lockdep,
+        SplatKind::NoInit
+        | SplatKind::InitDied
+        | SplatKind::NoRoot
+        | SplatKind::Decompressor
+        | SplatKind::Processor => return None,
+    })
+}
+
+/// A function's name without what compilers add to copies and parts of it.
+fn without_suffix(name: &str) -> &str {
+    let added = [".isra.", ".part.", ".constprop.", ".cold", ".llvm."];
+    added.iter().filter_map(|suffix| name.find(suffix)).min().map_or(name, |at| &name[..at])
+}
+
+#[cfg(test)]
+#[path = "crash_tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! Which reproducer killed a guest that several shared.
+//!
+//! Reports that came before the death are kept, and the rest boots again: each job that was running alone, those that had not
+//! started together. If one of them dies alone, it explains the death. If none does, the kernel may have died late of a job
+//! that had reported, so those boot again, too, in halves, until one dies alone. That is no retry: a job that dies alone has
+//! its answer, and a death that nothing repeats is recorded as unexplained.
+
+use std::collections::BTreeMap;
+
+use super::boots::{JobBoots, Waiting};
+use super::guest_boot::GuestBoot;
+use super::trial::Trial;
+use crate::words::JobId;
+
+/// A guest with several jobs that died after it came up.
+pub(super) struct SharedDeath<'t> {
+    /// All of its jobs.
+    pub(super) together: Vec<JobId>,
+    /// The schedule.
+    pub(super) schedule: u32,
+    /// How it died.
+    pub(super) failure: String,
+    reported: Vec<Trial<'t>>,
+    running: Vec<Trial<'t>>,
+    planned: Vec<Trial<'t>>,
+}
+
+impl<'t> SharedDeath<'t> {
+    /// The death of this guest, if it is one.
+    pub(super) fn of(guest: &Waiting<'t>, booted: &GuestBoot) -> Option<Self> {
+        let end = &booted.end;
+        let failure = end.failure.clone()?;
+        if end.release.is_none() || guest.trials.len() < 2 {
+            return None;
+        }
+        let (reported, others): (Vec<_>, Vec<_>) =
+            guest.trials.iter().copied().partition(|trial| end.has_report(&trial.id()));
+        let has_started = |trial: &Trial| end.started.contains(&trial.id().to_string());
+        let (running, planned) = others.into_iter().partition(has_started);
+        let together = guest.trials.iter().map(Trial::id).collect();
+        Some(Self { together, schedule: guest.schedule, failure, reported, running, planned })
+    }
+
+    /// The guests in which the jobs that the death interrupted boot again.
+    pub(super) fn unfinished(&mut self) -> Vec<Waiting<'t>> {
+        let mut guests: Vec<Vec<Trial>> =
+            std::mem::take(&mut self.running).into_iter().map(|trial| vec![trial]).collect();
+        guests.push(std::mem::take(&mut self.planned));
+        self.waiting(guests)
+    }
+
+    /// The guests in which its reports are checked again, if nothing that it interrupted dies alone. None the second time.
+    pub(super) fn suspects(&mut self, jobs: &BTreeMap<JobId, JobBoots>) -> Vec<Waiting<'t>> {
+        let mut reported = std::mem::take(&mut self.reported);
+        if self.is_explained(jobs) {
+            return Vec::new();
+        }
+        let later = reported.split_off(reported.len() / 2);
+        self.waiting(vec![reported, later])
+    }
+
+    /// Whether one of its jobs died alone.
+    pub(super) fn is_explained(&self, jobs: &BTreeMap<JobId, JobBoots>) -> bool {
+        self.together.iter().any(|job| jobs.get(job).is_some_and(|boots| boots.has_died(self.schedule)))
+    }
+
+    fn waiting(&self, guests: Vec<Vec<Trial<'t>>>) -> Vec<Waiting<'t>> {
+        let guests = guests.into_iter().filter(|trials| !trials.is_empty());
+        guests.map(|trials| Waiting { trials, schedule: self.schedule }).collect()
+    }
+}
