@@ -42,6 +42,16 @@ fn panics() -> Vec<Act> {
     vec![wait(100), console(BOOTED), agent(HELLO), panic, exit(0)]
 }
 
+/// A guest that panics after these jobs have reported, while `running` runs.
+fn panics_after(jobs: &[&str], running: Option<&str>) -> Vec<Act> {
+    let mut acts = sound(jobs);
+    // Without its end, restart and exit.
+    acts.truncate(acts.len() - 4);
+    acts.extend(running.map(|job| agent(&format!("{{\"type\":\"started\",\"job\":\"{job}\"}}\n"))));
+    acts.extend([console("[    2.5] Kernel panic - not syncing: x\r\n"), exit(0)]);
+    acts
+}
+
 /// A guest that KVM cannot run.
 fn refused() -> Vec<Act> {
     vec![exit_saying(6 << 8, &["qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69"])]
@@ -171,6 +181,23 @@ async fn guests_that_die_together_are_booted_alone() {
             vec![panics(), sound(&[ONE]), panics()],
             vec![both.clone(), alone.clone(), other.clone()],
             [sound_one.clone(), ("panic: x (the agent runs)".to_owned(), false)],
+        ),
+        // A report before the death stands if the job that it interrupted dies alone.
+        (
+            vec![panics_after(&[ONE], Some(OTHER)), panics()],
+            vec![both.clone(), other.clone()],
+            [sound_one.clone(), ("panic: x (the agent runs)".to_owned(), false)],
+        ),
+        // Else its job is the next suspect, and may die alone, late.
+        (
+            vec![panics_after(&[ONE], Some(OTHER)), sound(&[OTHER]), panics_after(&[ONE], None)],
+            vec![both.clone(), other.clone(), alone.clone()],
+            [("panic: x (the agent runs)".to_owned(), false), sound_one.clone()],
+        ),
+        (
+            vec![panics_after(&[ONE, OTHER], None), sound(&[ONE]), sound(&[OTHER])],
+            vec![both.clone(), alone.clone(), other.clone()],
+            [("sound".to_owned(), true), ("sound".to_owned(), true)],
         ),
         // None dies alone: the verdicts stand, and the death stays unexplained.
         (

@@ -43,9 +43,12 @@ impl<'t> SharedDeath<'t> {
 
     /// The guests in which the jobs that the death interrupted boot again.
     pub(super) fn unfinished(&mut self) -> Vec<Waiting<'t>> {
-        let mut guests: Vec<Vec<Trial>> =
-            std::mem::take(&mut self.running).into_iter().map(|trial| vec![trial]).collect();
-        guests.push(std::mem::take(&mut self.planned));
+        let (running, planned) = (std::mem::take(&mut self.running), std::mem::take(&mut self.planned));
+        // Together, those that had not started would die again of what is not theirs.
+        let none_began = running.is_empty() && self.reported.is_empty();
+        let (alone, together) = if none_began { (planned, Vec::new()) } else { (running, planned) };
+        let mut guests: Vec<Vec<Trial>> = alone.into_iter().map(|trial| vec![trial]).collect();
+        guests.push(together);
         self.waiting(guests)
     }
 
