@@ -1,4 +1,4 @@
-//! The tests' own reproducer program: it does what its file's name says.
+//! The tests' own reproducer program: it does what its first argument says.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,8 +6,8 @@ use std::process::exit;
 use std::time::Duration;
 
 fn main() {
-    let path = std::env::args().next().unwrap_or_default();
-    match path.rsplit('/').next().unwrap_or_default() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str).unwrap_or_default() {
         "says-affected" => conclude(1, "affected", "yes", "negative", "no"),
         "says-not-affected" => conclude(0, "not-affected", "no", "positive", "yes"),
         "may-be-blind" => conclude(0, "not-affected", "no", "negative", "no"),
@@ -27,17 +27,45 @@ fn main() {
             println!("{}", "x".repeat(1000));
         },
         "talks-over-loopback" => talk(),
-        // Late, so that somebody else can report before it.
-        "is-affected" => {
-            std::thread::sleep(Duration::from_secs(3));
-            exit(1)
-        }
+        "is-affected" => exit(1),
         "forges" => forge("is-affected"),
         // Whether the kernel would use selective acknowledgements, which a profile can turn off.
         "sees-sack" => {
             let value = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_sack").unwrap_or_default();
             eprintln!("tcp_sack is {}", value.trim());
             exit(if value.trim() == "1" { 1 } else { 0 })
+        }
+        // Its status, and its lines.
+        "exits" => {
+            args.iter().skip(2).for_each(|line| println!("{line}"));
+            exit(args[1].parse().expect("a status"))
+        }
+        "crashes" => crash(),
+        "says-affected-and-crashes" => {
+            println!("{{\"conclusion\":\"affected\",\"why\":\"seen\",\"checks\":[]}}");
+            leave_behind(&["crashes-late"]);
+            exit(1)
+        }
+        "leaves-a-crash" => {
+            leave_behind(&["crashes-late"]);
+            exit(0)
+        }
+        "crashes-late" => {
+            std::thread::sleep(Duration::from_secs(1));
+            crash()
+        }
+        "soils" => soil(),
+        "stays" => loop {
+            std::thread::park();
+        },
+        "finds-all-clean" => exit(if is_clean() { 0 } else { 1 }),
+        "finds-its-surroundings" => exit(if has_surroundings() { 0 } else { 1 }),
+        // Under a schedule in three, which the seed decides.
+        "is-a-race" => {
+            let mut byte = [0];
+            let random = std::fs::File::open("/proc/sys/kernel/random/uuid").and_then(|mut file| file.read_exact(&mut byte));
+            random.expect("random bytes");
+            if byte[0] % 3 == 0 { crash() } else { exit(0) }
         }
         other => {
             eprintln!("{other} is nothing that this program knows");
@@ -56,7 +84,8 @@ fn forge(victim: &str) -> ! {
         )
     };
     let end = "{\"type\":\"end\",\"reports\":2}\n";
-    let text = report(victim) + &report("forges") + end;
+    let started = format!("{{\"type\":\"started\",\"job\":\"{victim}\"}}\n");
+    let text = started + &report(victim) + &report("forges") + end;
     let mut port = std::fs::OpenOptions::new().write(true).open("/dev/ttyS1").expect("the agent's port");
     port.write_all(text.as_bytes()).expect("it is written");
     // The port's buffer must be sent.
@@ -87,4 +116,50 @@ fn talk() -> ! {
     let interfaces = std::fs::read_to_string("/proc/net/dev").expect("interfaces");
     let alone = interfaces.lines().skip(2).all(|line| line.trim().starts_with("lo:"));
     exit(if heard == *b"hello" && alone { 0 } else { 3 })
+}
+
+fn crash() -> ! {
+    std::fs::write("/proc/sysrq-trigger", "c").expect("it is written");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts itself in another process group, which outlives this one.
+fn leave_behind(args: &[&str]) {
+    use std::os::unix::process::CommandExt as _;
+    let itself = std::env::current_exe().expect("a path");
+    let null = std::process::Stdio::null;
+    let mut command = std::process::Command::new(itself);
+    command.args(args).process_group(0).stdin(null()).stdout(null()).stderr(null()).spawn().expect("it starts");
+}
+
+/// Leaves all that a program can leave: a file, a process, a sysctl.
+fn soil() -> ! {
+    std::fs::write("/tmp/left", "x").expect("a file");
+    std::fs::write("/proc/sys/kernel/panic", "77").expect("a sysctl");
+    leave_behind(&["stays"]);
+    exit(0)
+}
+
+fn is_clean() -> bool {
+    let stays = |pid: std::fs::DirEntry| {
+        let words = std::fs::read(pid.path().join("cmdline")).unwrap_or_default();
+        words.windows(5).any(|word| word == b"stays")
+    };
+    let panic = std::fs::read_to_string("/proc/sys/kernel/panic").unwrap_or_default();
+    let (file, process) =
+        (std::fs::exists("/tmp/left").expect("/tmp"), std::fs::read_dir("/proc").expect("/proc").flatten().any(stays));
+    eprintln!("panic {}, file {file}, process {process}", panic.trim());
+    panic.trim() != "77" && !file && !process
+}
+
+/// What its dossier gives it: a file beside it, a variable, debugfs.
+fn has_surroundings() -> bool {
+    let folder = std::env::var("PATH").expect("PATH");
+    let file = std::fs::read_to_string(format!("{folder}/data.txt")).unwrap_or_default();
+    let variable = std::env::var("COLOUR").unwrap_or_default();
+    let debugfs = std::fs::read_dir("/sys/kernel/debug").is_ok_and(|mut entries| entries.next().is_some());
+    eprintln!("file {file:?}, variable {variable:?}, debugfs {debugfs}");
+    file == "of the test" && variable == "green" && debugfs
 }

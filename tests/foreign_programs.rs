@@ -1,0 +1,187 @@
+//! Programs that weren't written for backproof: other protocols, and crashes of the kernel as verdicts, in real guests.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Lab, cell};
+use serde_json::{Value, json};
+
+/// A lab with these bugs, each with more keys of its reproducer, on Debian 12's kernel.
+fn lab(bugs: &[(&str, &str)], more: &str) -> Lab {
+    let names: Vec<&str> = bugs.iter().map(|(bug, _)| *bug).collect();
+    let lab = Lab::with_matrix(&format!(
+        "dossiers: bugs\nbugs: [{}]\nkernels:\n  - name: debian-12\n    apt: {{ package: linux-image-cloud-amd64, suite: \
+         bookworm }}\n{more}",
+        names.join(", ")
+    ));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
+    let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
+    let built = Command::new("rustc").args(flags).arg(lab.path("program")).arg(source).status().expect("rustc");
+    assert!(built.success());
+    for (bug, keys) in bugs {
+        lab.write(
+            &format!("bugs/{bug}.yaml"),
+            format!(
+                "id: {bug}\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\nreproducer: {{ program: \
+                 ../program, deadline: 20s, {keys} }}\n"
+            ),
+        );
+    }
+    lab
+}
+
+/// The outcome, the strength of the runtime's finding, and all words.
+#[track_caller]
+fn ended(document: &Value, bug: &str) -> (String, String, String) {
+    let cell = cell(document, "debian-12", bug);
+    let runtime = cell["findings"].as_array().expect("findings").iter().find(|f| f["witness"] == "runtime");
+    let runtime = runtime.unwrap_or(&Value::Null);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&cell["outcome"]), text(&runtime["strength"]), text(&runtime["why"]) + &text(&cell["reason"]))
+}
+
+#[test]
+fn protocols_of_others_are_understood_in_a_guest() {
+    let table = [
+        ("ltp-fail", "protocol: ltp, args: [exits, 1, \"a.c:1: TFAIL: lost\"]", "fail", "strong", "a.c:1: TFAIL: lost"),
+        ("ltp-silent-fail", "protocol: ltp, args: [exits, 1]", "fail", "weak", "0 TPASS, 0 TFAIL"),
+        ("ltp-pass", "protocol: ltp, args: [exits, 0, \"a.c:1: TPASS: x\"]", "pass", "weak", "1 TPASS"),
+        ("ltp-broken", "protocol: ltp, args: [exits, 2, \"a.c:1: TBROK: no\"]", "error", "", "broke (TBROK): a.c:1"),
+        ("ltp-conf", "protocol: ltp, args: [exits, 32]", "skip", "", "TCONF"),
+        (
+            "tap-fail",
+            "protocol: tap, args: [exits, 1, 1..2, ok 1, not ok 2 - leaks]",
+            "fail",
+            "strong",
+            "not ok 2 - leaks",
+        ),
+        ("tap-cut", "protocol: tap, args: [exits, 0, 1..2, ok 1]", "error", "", "planned 2 tests and reported 1"),
+        ("ktap-skip", "protocol: ktap, args: [exits, 4, 1..1, \"ok 1 # SKIP no device\"]", "skip", "", "no device"),
+        (
+            "status-only",
+            "protocol: exit-status, args: [exits, 1, some words]",
+            "fail",
+            "weak",
+            "exited with 1 (affected)",
+        ),
+        ("soils", "args: [soils]", "pass", "weak", ""),
+        ("finds-all-clean", "args: [finds-all-clean]", "pass", "weak", "exited with 0"),
+        (
+            "surroundings",
+            "args: [finds-its-surroundings], files: [data.txt], env: { COLOUR: green }, needs: { mounts: [debugfs] }",
+            "pass",
+            "weak",
+            "exited with 0",
+        ),
+        ("runs", "args: [exits, 0], runs: 3", "pass", "weak", "all of 3 runs: "),
+    ];
+    let bugs: Vec<(&str, &str)> = table.iter().map(|(bug, keys, ..)| (*bug, *keys)).collect();
+    let lab = lab(&bugs, "share-guest: all\n");
+    lab.write("bugs/data.txt", "of the test");
+    let (ran, document) = lab.judge(&[]);
+    // Skips were not expected.
+    ran.ends_with(3);
+    for (bug, _, outcome, strength, why) in table {
+        let found = ended(&document, bug);
+        assert_eq!((found.0.as_str(), found.1.as_str()), (outcome, strength), "{bug}: {found:?}");
+        assert!(found.2.contains(why), "{bug}: {}", found.2);
+        assert_eq!(cell(&document, "debian-12", bug)["unproven"], outcome == "pass", "{bug}");
+    }
+    assert_eq!(cell(&document, "debian-12", "status-only")["said"], json!(["some words"]));
+    assert_eq!(document["kernels"][0]["boots"].as_array().expect("boots").len(), 1, "one guest for all of them");
+}
+
+#[test]
+fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
+    let described = "crash: { kinds: [oops, panic], match: \"sysrq triggered crash\" }";
+    let table = [
+        ("known", format!("args: [crashes], {described}"), "fail", "decisive", "as the dossier describes (panic)"),
+        ("known-late", format!("args: [leaves-a-crash], {described}"), "fail", "decisive", "as the dossier describes"),
+        (
+            "other",
+            "args: [crashes], crash: { kinds: [oops, panic], match: no_such_function_of_any_kernel }".to_owned(),
+            "error",
+            "",
+            "not the crash that the dossier describes: panic",
+        ),
+        (
+            "other-kind",
+            "args: [crashes], crash: { kinds: [warning], match: sysrq }".to_owned(),
+            "error",
+            "",
+            "not the crash",
+        ),
+        ("silent", format!("args: [exits, 0], {described}"), "pass", "weak", "nothing crashed"),
+        (
+            "loops",
+            format!("args: [stays], deadline: 2s, {described}"),
+            "pass",
+            "weak",
+            "ran until its deadline of 2000 ms",
+        ),
+        ("fails", format!("args: [exits, 1], {described}"), "error", "", "exited with 1, and nothing crashed"),
+        ("undescribed", "args: [crashes]".to_owned(), "error", "", "panic: "),
+        ("said-before", "args: [says-affected-and-crashes]".to_owned(), "fail", "weak", "; then: panic: "),
+        (
+            "unreported",
+            "args: [crashes], crash: { kinds: [kasan, kcsan], match: sysrq }".to_owned(),
+            "skip",
+            "",
+            "the kernel cannot report the bug: kasan needs CONFIG_KASAN",
+        ),
+    ];
+    let keys = |keys: &str| keys.replace("deadline: 20s, args: [stays], deadline", "args: [stays], deadline");
+    let bugs: Vec<(&str, &str)> = table.iter().map(|(bug, keys, ..)| (*bug, keys.as_str())).collect();
+    let lab = lab(&bugs, "");
+    // A key cannot be given twice.
+    let loops = std::fs::read_to_string(lab.path("bugs/loops.yaml")).expect("a dossier");
+    lab.write("bugs/loops.yaml", keys(&loops).replace("deadline: 20s, ", ""));
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(3);
+    for (bug, _, outcome, strength, why) in &table {
+        let found = ended(&document, bug);
+        assert_eq!((found.0.as_str(), found.1.as_str()), (*outcome, *strength), "{bug}: {found:?}");
+        assert!(found.2.contains(why), "{bug}: {}", found.2);
+    }
+    let crash = &cell(&document, "debian-12", "known")["crash"];
+    assert!(crash["excerpt"].to_string().contains("sysrq triggered crash"), "{crash}");
+
+    // Booted again, it is the same crash.
+    let boot = cell(&document, "debian-12", "known")["boots"][0]
+        .as_str()
+        .and_then(|b| b.strip_prefix("boot-"))
+        .expect("a boot");
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", boot, "--accel", "tcg", "--format", "json"]);
+    let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
+    assert_eq!(ended(&document, "known").0, "fail");
+}
+
+#[test]
+fn results_are_complete_when_one_program_panics() {
+    let bugs: Vec<(String, &str)> =
+        (0..9).map(|n| (format!("bug-{n}"), if n == 4 { "args: [crashes]" } else { "args: [exits, 0]" })).collect();
+    let bugs: Vec<(&str, &str)> = bugs.iter().map(|(bug, keys)| (bug.as_str(), *keys)).collect();
+    let lab = lab(&bugs, "share-guest: all\n");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(3);
+    for (bug, _) in bugs {
+        assert_eq!(ended(&document, bug).0, if bug == "bug-4" { "error" } else { "pass" }, "{bug}");
+        assert!(cell(&document, "debian-12", bug)["unexplained"].is_null(), "{bug}");
+    }
+    // The shared guest, the crasher alone, and those that had not started.
+    assert_eq!(document["kernels"][0]["boots"].as_array().expect("boots").len(), 3);
+}
+
+#[test]
+fn seeds_of_a_dossier_find_a_race() {
+    let keys = "args: [is-a-race], seeds: 12, crash: { kinds: [panic], match: sysrq }";
+    let lab = lab(&[("a-race", keys)], "");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(1);
+    let seeds = &cell(&document, "debian-12", "a-race")["seeds"];
+    let affected = seeds["affected"].as_u64().expect("a number");
+    assert_eq!((&seeds["tried"], &seeds["broken"]), (&json!(12), &json!(0)), "{seeds}");
+    assert!((1..12).contains(&affected), "{seeds}");
+    assert_eq!(ended(&document, "a-race").0, "fail");
+}
