@@ -122,7 +122,14 @@ fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
         ),
         ("fails", format!("args: [exits, 1], {described}"), "error", "", "exited with 1, and nothing crashed"),
         ("undescribed", "args: [crashes]".to_owned(), "error", "", "panic: "),
-        ("said-before", "args: [says-affected-and-crashes]".to_owned(), "fail", "weak", "; then: panic: "),
+        (
+            "said-before",
+            "args: [says-affected-and-crashes], protocol: backproof, crash: { kinds: [kasan, oops], match: no_such }"
+                .to_owned(),
+            "fail",
+            "weak",
+            "; then: panic: ",
+        ),
         (
             "unreported",
             "args: [crashes], crash: { kinds: [kasan, kcsan], match: sysrq }".to_owned(),
@@ -184,4 +191,54 @@ fn seeds_of_a_dossier_find_a_race() {
     assert_eq!((&seeds["tried"], &seeds["broken"]), (&json!(12), &json!(0)), "{seeds}");
     assert!((1..12).contains(&affected), "{seeds}");
     assert_eq!(ended(&document, "a-race").0, "fail");
+}
+
+#[test]
+fn pass_without_a_control_is_no_answer_if_strict() {
+    let keys = "args: [exits, 0], reach: [do_group_exit, tcp_fragment]";
+    let lab = lab(&[("reaches", keys), ("misses", "args: [exits, 0], reach: [tcp_fragment]")], "");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(3);
+    let (reaches, misses) = (ended(&document, "reaches"), ended(&document, "misses"));
+    assert!(reaches.0 == "pass" && reaches.2.contains("; do_group_exit ran "), "{reaches:?}");
+    assert!(misses.0 == "error" && misses.2.contains("did not reach the code: tcp_fragment never ran"), "{misses:?}");
+    let (ran, document) = lab.judge(&["--strict", "--bug", "reaches"]);
+    ran.ends_with(3);
+    let strict = ended(&document, "reaches");
+    assert!(
+        strict.0 == "error" && strict.2.ends_with("a pass that nothing proves is no answer (--strict)"),
+        "{strict:?}"
+    );
+    assert_eq!(cell(&document, "debian-12", "reaches")["verdict"], "unknown");
+}
+
+#[test]
+fn sample_of_the_reference_is_understood() {
+    let lab = Lab::with_matrix(&common::debian_12(""));
+    let reference = include_str!("../docs/reproducers.md");
+    let sample = reference.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    let source = lab.write("sample.c", sample);
+    let flags = ["-static", "-O2", "-Wall", "-Werror", "-o"];
+    let built = Command::new("cc").args(flags).arg(lab.path("sample")).arg(source).status().expect("cc");
+    assert!(built.success());
+    let ran = lab.run(&["reproducer", "check", "sample", "--accel", "tcg"]);
+    ran.ends_with(0);
+    for line in
+        ["sample on debian-12 (6.1.", "outcome   PASS\n", "why       5 of 5 bytes arrived\n", "protocol  backproof"]
+    {
+        assert!(ran.stdout.contains(line), "no `{line}` in\n{}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("lacks"), "{}", ran.stdout);
+
+    // What its output looks like is said.
+    lab.write("ltp.c", "#include <stdio.h>\nint main(void) { puts(\"a.c:1: TFAIL: lost\"); return 1; }\n");
+    let built =
+        Command::new("cc").args(["-static", "-o"]).args([lab.path("ltp"), lab.path("ltp.c")]).status().expect("cc");
+    assert!(built.success());
+    let ran = lab.run(&["reproducer", "check", "ltp", "--accel", "tcg", "--format", "json"]);
+    ran.ends_with(3);
+    let checked: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(checked["lacks"], json!(["`protocol: ltp` in its dossier, as its output looks"]), "{checked:#}");
+    lab.run(&["reproducer", "check", "gone.yaml"]).ends_with(2).says(&["cannot read gone.yaml: No such file"]);
+    lab.run(&["reproducer", "check", "/bin/sh"]).ends_with(2).says(&["it is linked dynamically"]);
 }

@@ -101,7 +101,7 @@ pub struct ProgramRun {
     /// How often it is run, until it shows the bug.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub runs: u32,
-    /// Milliseconds for which the kernel is watched after its end. They are part of the job's deadline.
+    /// Milliseconds for which the kernel is watched after the report, before anything else runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settle_ms: u64,
 }

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{kernels, prove, validate};
+use super::{kernels, prove, reproducer, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -55,6 +55,9 @@ pub(super) enum Command {
     Doctor(Doctor),
     /// List the known bugs, or describe one
     Bugs(BugsArgs),
+    /// Try a reproducer of your own
+    #[command(subcommand)]
+    Reproducer(reproducer::Reproducer),
     /// Print a completion script for a shell
     Completions {
         /// Shell to print the script for
@@ -202,6 +205,9 @@ pub(super) struct Run {
     /// Also record what the bugs do to real connections
     #[arg(long)]
     pub(super) natural: bool,
+    /// Give no answer for a pass of a reproducer that no control proves
+    #[arg(long)]
+    pub(super) strict: bool,
     /// Boot each guest under N seeds, from --seed on, in virtual time [default: 1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
     pub(super) seeds: u32,

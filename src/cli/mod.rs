@@ -26,6 +26,7 @@ mod pins;
 mod prove;
 mod replay;
 mod report;
+mod reproducer;
 mod run;
 mod subject;
 mod validate;
@@ -105,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Kernels(command) => kernels::kernels(&command),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Bugs(args) => bugs::bugs(&args),
+        Command::Reproducer(command) => reproducer::reproducer(&command),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { command } => help::man(command.as_deref()),
     };

@@ -35,10 +35,23 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         (false, false) => CacheUse::Virtual,
     };
     let audited = audited(&matrix, args.audit);
-    let (natural, seeds) = (args.natural, args.seeds);
+    let (natural, seeds, strict) = (args.natural, args.seeds, args.strict);
     let reach = BTreeMap::new();
-    let asked =
-        RunPlan { matrix, bugs, programs, profiles, locked, skipped, looked, natural, cache, audited, seeds, reach };
+    let asked = RunPlan {
+        matrix,
+        bugs,
+        programs,
+        profiles,
+        locked,
+        skipped,
+        looked,
+        natural,
+        cache,
+        audited,
+        seeds,
+        strict,
+        reach,
+    };
     for profile in &asked.profiles {
         for LeftOut { file, line, name, why } in &profile.left_out {
             let (file, name) = (file.display().to_string(), visible(name));

@@ -22,6 +22,7 @@ fn beside(kernel: &str, bug: &str, expect: &str, boots: Boots, others: &[Finding
         expect: Expectation::from_name(expect).expect("an expectation"),
         mitigates: bug.ends_with("@mitigates"),
         control: kernel.starts_with("control"),
+        strict: false,
     };
     let said = Said { findings: others.to_vec(), ..Said::default() };
     let case = Case { said, boots, ..Case::default() };

@@ -38,6 +38,7 @@ fn question(job: &str, control: bool) -> Question {
         expect: Expectation::Outcome(Outcome::Pass),
         mitigates: false,
         control,
+        strict: false,
     }
 }
 

@@ -18,7 +18,7 @@ use super::reach::{self, CellReach};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
 use super::shared_death::SharedDeath;
-use super::trial::{Trial, by_guest};
+use super::trial::{Trial, by_guest, reach_of};
 use crate::kernel::{Kernel, Module};
 use crate::matrix::KernelEntry;
 use crate::vm::Next;
@@ -168,9 +168,12 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
             }
         }
     }
-    let asked =
-        |job: &JobId| trials.iter().find(|trial| trial.id() == *job).map_or(1, |trial| trial.seeds(bench.seeds));
-    jobs.into_iter().filter_map(|(job, boots)| Some((job.clone(), boots.decided(asked(&job))?))).collect()
+    let decided = |trial: &Trial| {
+        let mut booted = jobs.remove(&trial.id())?.decided(trial.seeds(bench.seeds))?;
+        trial.tell_reach(&mut booted);
+        Some((trial.id(), booted))
+    };
+    trials.iter().filter_map(decided).collect()
 }
 
 /// The guests of all schedules.
@@ -228,7 +231,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
             shared_with: trial.shared_with(&guest.trials),
             cached: booted.cached,
             reach: reach::counted(
-                bench.reach,
+                &reach_of(bench.reach, &[*trial]),
                 end.reach.get(&trial.id().to_string()).filter(|_| end.failure.is_none()),
             ),
         };

@@ -121,6 +121,7 @@ impl Cell {
             expect: self.expect,
             mitigates: self.mitigates,
             control: self.control,
+            strict: false,
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) fn question(expect: &str) -> Question {
         expect: Expectation::from_name(expect).expect("an expectation"),
         mitigates: false,
         control: false,
+        strict: false,
     }
 }
 

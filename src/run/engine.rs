@@ -82,6 +82,8 @@ pub struct RunPlan {
     pub audited: BTreeSet<KernelName>,
     /// How many schedules of each guest to try, in virtual time.
     pub seeds: u32,
+    /// Whether a pass that no control proves is no answer.
+    pub strict: bool,
     /// Functions of each kernel whose entries to count while its reproducers run, at most 64. They then run one after
     /// another.
     pub reach: BTreeMap<KernelName, Vec<String>>,
@@ -105,6 +107,7 @@ impl RunPlan {
             cache,
             audited: BTreeSet::new(),
             seeds: 1,
+            strict: false,
             reach: BTreeMap::new(),
         })
     }
@@ -119,6 +122,7 @@ impl RunPlan {
                 expect: entry.expected(bug),
                 mitigates: profile.mitigates.contains(bug),
                 control: entry.is_control(),
+                strict: self.strict,
             })
         };
         self.profiles.iter().flat_map(of_profile)

@@ -12,7 +12,7 @@ use super::engine::Lab;
 use super::event::{BootId, Event};
 use super::recording::{Recording, RecordingError};
 use super::settle::Settlement;
-use super::trial::Trial;
+use super::trial::{Trial, reach_of};
 use crate::guest::{self, GuestProgram};
 use crate::kernel::{BootImage, FileError, Kept, Leases, hex, image_release};
 use crate::matrix::KernelEntry;
@@ -160,7 +160,7 @@ impl Guest {
             version: VERSION,
             modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
             jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
-            reach: bench.reach.to_vec(),
+            reach: reach_of(bench.reach, trials),
         };
         let mut programs: Vec<&GuestProgram> = Vec::new();
         for program in trials.iter().filter_map(|trial| trial.program) {

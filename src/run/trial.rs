@@ -6,8 +6,10 @@ use std::time::Duration;
 use backproof_protocol::{Job, ProgramRun};
 
 use super::boot_end::BootEnd;
+use super::boots::Booted;
 use super::crash::CrashWanted;
 use super::settle::{JobTerms, Settlement, by_boot};
+use crate::evidence::Strength;
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, GuestProgram};
 use crate::kernel::module_name;
@@ -20,6 +22,9 @@ const NATURAL_DEADLINE: u32 = 2;
 
 /// The most bytes of programs in one guest, which has them twice while its initramfs is unpacked.
 const PROGRAMS_MAX: usize = 128 << 20;
+
+/// The most functions to count in one guest, beside those of a proof. The agent counts 64.
+const GUEST_REACH_MAX: usize = 32;
 
 /// A bug to be judged under a profile.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +101,28 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// Functions whose entries its dossier wants to be counted.
+    pub(super) fn reach(&self) -> &'a [String] {
+        self.reproducer.own().map_or(&[], |own| &own.reach)
+    }
+
+    /// Adds to what its boots showed whether the functions ran that its dossier names. Without them, silence shows nothing.
+    pub(super) fn tell_reach(&self, booted: &mut Booted) {
+        let Boots::Showed(finding) = &mut booted.settlement.boots else { return };
+        let wanted = self.reach();
+        if wanted.is_empty() || finding.is_affected() || finding.strength != Strength::Weak {
+            return;
+        }
+        let counted: Vec<_> = wanted.iter().filter_map(|name| Some((name, booted.reach.get(name)?))).collect();
+        let shown: Vec<String> = counted.iter().map(|(name, reach)| format!("{name} {reach}")).collect();
+        if !counted.is_empty() && counted.iter().all(|(_, reach)| reach.was_entered() == Some(false)) {
+            let why = format!("its silence shows nothing, because it did not reach the code: {}", shown.join(", "));
+            booted.settlement.boots = Boots::Broke(why);
+        } else {
+            finding.why += &format!("; {}", shown.join(", "));
+        }
+    }
+
     /// What it asks of its guest.
     pub(super) fn size(&self) -> GuestSize {
         (self.reproducer.needs.cpus, self.reproducer.needs.memory_mib)
@@ -119,7 +146,6 @@ impl<'a> Trial<'a> {
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
         let program = self.program.map(GuestProgram::path);
         let run = self.reproducer.own().map(|own| self.run(own)).unwrap_or_default();
-        let deadline_ms = deadline_ms.saturating_add(run.settle_ms);
         let modules = needed_modules(self.reproducer);
         Job { id, program, run, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
@@ -149,8 +175,23 @@ pub(super) fn by_guest<'a>(trials: &[Trial<'a>]) -> VecDeque<Vec<Trial<'a>>> {
     groups
 }
 
+/// Functions whose entries these trials want to be counted, each once, after those of all guests.
+pub(super) fn reach_of(always: &[String], trials: &[Trial<'_>]) -> Vec<String> {
+    let mut names: Vec<String> = always.to_vec();
+    for name in trials.iter().flat_map(Trial::reach) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
 /// Whether a trial's program fits into the guest of these.
 fn fits(group: &[Trial<'_>], trial: &Trial<'_>) -> bool {
+    let together: Vec<Trial> = group.iter().chain([trial]).copied().collect();
+    if reach_of(&[], &together).len() > GUEST_REACH_MAX {
+        return false;
+    }
     let known = |program: &GuestProgram| group.iter().any(|other| other.bug == trial.bug && program.size() > 0);
     let Some(program) = trial.program.filter(|program| !known(program)) else { return true };
     let mut counted: BTreeMap<&BugId, usize> = BTreeMap::new();

@@ -33,6 +33,7 @@ fn cell(bug: &str, how: &str, state: Option<State>) -> Cell {
         expect: Expectation::default(),
         mitigates: false,
         control: false,
+        strict: false,
     };
     let states = |state| State::ALL.into_iter().filter(move |one| *one == state).collect();
     let source = state.map(|state| Finding::new(Witness::Source, states(state), Strength::Strong, "its lines"));

@@ -46,6 +46,8 @@ pub struct Question {
     pub mitigates: bool,
     /// Whether the kernel is a control.
     pub control: bool,
+    /// Whether a pass that no control proves is no answer.
+    pub strict: bool,
 }
 
 /// The outcome of the boots of a case.
@@ -117,7 +119,10 @@ impl Case<'_> {
 
     /// Judges it as a cell: the judgement, the cell's outcome, and whether the matrix expects that.
     pub fn judge_cell(self, question: &Question) -> (Judgement, Outcome, bool) {
-        let weight = self.weigh();
+        let mut weight = self.weigh();
+        if question.strict && weight.unproven {
+            weight.verdict = Verdict::Unknown;
+        }
         let outcome = self.boots.outcome(weight.verdict);
         let expected = self.is_expected(question, outcome, &weight);
         (self.judgement(&weight, Asker::Run(question)), outcome, expected)
@@ -174,7 +179,7 @@ impl Case<'_> {
             state: weight.state(),
             state_guessed: weight.guessed && weight.state().is_some(),
             mitigated: weight.mitigated,
-            unproven: weight.unproven,
+            unproven: weight.unproven && weight.verdict != Verdict::Unknown,
             conflict: weight.conflict,
             against: findings.iter().filter(speaks_against).map(|finding| finding.witness).collect(),
             advice: self.advice(weight, &findings, asker),
@@ -218,6 +223,9 @@ impl Case<'_> {
         }
         if weight.verdict != Verdict::Unknown {
             return None;
+        }
+        if weight.unproven {
+            return Some("a pass that nothing proves is no answer (--strict)".to_owned());
         }
         if weight.conflict {
             return Some("strong witnesses contradict each other".to_owned());

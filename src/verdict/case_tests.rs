@@ -14,6 +14,7 @@ fn question(expect: &str, mitigates: bool) -> Question {
         expect: Expectation::from_name(expect).expect("an expectation"),
         mitigates,
         control: false,
+        strict: false,
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) async fn watch(
     let now = machine.now();
     let patience = spec.time.map_or(1, |_| VirtualTime::PATIENCE);
     let limit = |job: &Job| Duration::from_millis(job.deadline_ms).saturating_mul(patience);
+    let settle = spec.jobs.iter().map(|job| job.run.settle_ms).max().unwrap_or(0);
     let mut watch = Watch {
         accel: spec.accel,
         time: spec.time,
@@ -49,6 +50,7 @@ pub(crate) async fn watch(
         image_release: spec.release.as_deref(),
         deadlines,
         observe,
+        settle: Duration::from_millis(settle).saturating_mul(patience),
         limits: spec.jobs.iter().map(|job| (job.id.as_str(), limit(job))).collect(),
         console: Monitor::new(),
         agent: Conversation::new(&spec.jobs),
@@ -79,6 +81,8 @@ struct Watch<'a> {
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
     limits: BTreeMap<&'a str, Duration>,
+    /// How long the agent may wait after a report.
+    settle: Duration,
     console: Monitor,
     agent: Conversation,
     messages: Vec<Message>,
@@ -180,7 +184,10 @@ impl Watch<'_> {
             return (limit, Some(AwaitedEvent::Report { job: job.to_owned() }));
         }
         let planned = self.agent.jobs_in(JobState::Planned).next().is_some();
-        (self.last_message + d.step, Some(if planned { AwaitedEvent::NextJob } else { AwaitedEvent::End }))
+        (
+            self.last_message + d.step + self.settle,
+            Some(if planned { AwaitedEvent::NextJob } else { AwaitedEvent::End }),
+        )
     }
 
     fn take(&mut self, happening: Happening) {

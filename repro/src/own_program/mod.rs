@@ -46,8 +46,6 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     let judged =
         prepare(context, job, program).map_or_else(std::convert::identity, |path| repeat(context, job, &path, say));
     let ProgramJudgement { conclusion, why, checks, reported } = judged;
-    // A deferred crash comes after the program's end, and there is no event for one that does not come.
-    thread::sleep(Duration::from_millis(job.run.settle_ms));
     Report { job: job.id.clone(), conclusion, why, checks, reported, took_ms: ms(context.started.elapsed()) }
 }
 
@@ -65,7 +63,7 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, Progr
 
 /// Runs the program until it shows the bug, breaks, or has run often enough.
 fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgement {
-    let deadline = Duration::from_millis(job.deadline_ms.saturating_sub(job.run.settle_ms));
+    let deadline = Duration::from_millis(job.deadline_ms);
     let until = context.started.checked_add(deadline);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut last = None;

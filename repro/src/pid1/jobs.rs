@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use super::features::Features;
 use super::leftovers::Cleanliness;
@@ -82,6 +84,8 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         let before = probes.as_ref().map(Probes::counts);
         let mut waiting = Some(job);
         reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace)));
+        // A deferred crash comes after the program's end, and there is no event for one that does not come.
+        thread::sleep(Duration::from_millis(job.run.settle_ms));
         if let (Some(probes), Some(before)) = (&probes, before) {
             port.say(&Message::Reach(probes.reach(&job.id, before, probes.counts())));
         }

@@ -13,10 +13,13 @@ use super::super::tree::{Value, YamlNode};
 use super::crash::{self, CrashOracle};
 
 /// The keys that only a user's program has.
-pub(super) const KEYS: [&str; 8] = ["protocol", "args", "env", "files", "alone", "crash", "runs", "seeds"];
+pub(super) const KEYS: [&str; 9] = ["protocol", "args", "env", "files", "alone", "crash", "reach", "runs", "seeds"];
 
 /// The longest argument or value of the environment, in bytes; and how many of each.
 const WORDS_MAX: (usize, usize) = (4000, 100);
+
+/// The most functions to count. A guest counts several times as many, of all of its programs.
+const REACH_MAX: usize = 16;
 
 /// The most runs and seeds.
 const REPEATED_MAX: u32 = 100_000;
@@ -38,6 +41,8 @@ pub struct OwnProgram {
     pub alone: bool,
     /// Which death of the kernel is the bug.
     pub crash: Option<CrashOracle>,
+    /// Functions of the kernel whose entries are counted while it runs: without one, its silence shows nothing.
+    pub reach: Vec<String>,
     /// How often it is run in each boot, until it shows the bug.
     pub runs: u32,
     /// How many schedules to try at least, in virtual time.
@@ -55,6 +60,7 @@ impl OwnProgram {
             files: Vec::new(),
             alone: false,
             crash: None,
+            reach: Vec::new(),
             runs: 1,
             seeds: 1,
         }
@@ -81,6 +87,14 @@ pub(super) fn read(
     let file = |text: &str| fields::path(text).map(|path| folder.join(path));
     let files = files.map(|n| problems.each(n, "files", |n, p| p.value(n, "file", file)));
     let alone = fields.get("alone").map(|node| problems.boolean(node));
+    let reach = fields.get("reach");
+    let reach = reach.map(|n| problems.each(n, "functions", |n, p| p.value(n, "function", fields::function)));
+    if let (Some(Some(functions)), Some(node)) = (&reach, fields.get("reach"))
+        && functions.len() > REACH_MAX
+    {
+        problems.add(&node.span, || format!("expected at most {REACH_MAX} functions, found {}", functions.len()));
+        return None;
+    }
     let runs = fields.get("runs").map(|node| problems.value(node, "number", repeated));
     let seeds = fields.get("seeds").map(|node| problems.value(node, "number", repeated));
     Some(OwnProgram {
@@ -91,6 +105,7 @@ pub(super) fn read(
         files: files.unwrap_or_else(|| Some(Vec::new()))?,
         alone: alone.unwrap_or(Some(false))?,
         crash: crash.map_or(Some(None), |read| read.map(Some))?,
+        reach: reach.unwrap_or_else(|| Some(Vec::new()))?,
         runs: runs.unwrap_or(Some(1))?,
         seeds: seeds.unwrap_or(Some(1))?,
     })

@@ -12,7 +12,7 @@ use super::super::tree::YamlNode;
 use super::own_program::{self, OwnProgram};
 
 /// The keys of a reproducer.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "program",
     "needs",
     "deadline",
@@ -23,6 +23,7 @@ pub(super) const KEYS: [&str; 12] = [
     "files",
     "alone",
     "crash",
+    "reach",
     "runs",
     "seeds",
 ];
