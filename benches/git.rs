@@ -244,7 +244,7 @@ fn step(role: Role, commit: &str, subject: &str, file: &str) -> Result<Step> {
     Ok(Step {
         role,
         commit: Some(commit.parse()?),
-        subject: subject.to_owned(),
+        subject: Some(subject.to_owned()),
         files: vec![file.to_owned()],
         backports: Vec::new(),
         only_before: None,

@@ -50,7 +50,7 @@ struct BugRecord<'a> {
 struct StepRecord<'a> {
     role: Role,
     commit: Option<&'a str>,
-    subject: &'a str,
+    subject: Option<&'a str>,
     effect: &'a str,
 }
 
@@ -63,7 +63,7 @@ impl<'a> BugRecord<'a> {
         let step = |step: &'a Step| StepRecord {
             role: step.role,
             commit: step.commit.as_ref().map(|commit| commit.as_str()),
-            subject: &step.subject,
+            subject: step.subject.as_deref(),
             effect: &step.effect,
         };
         Self {

@@ -29,8 +29,9 @@ pub fn story(bug: &Bug, style: Style) -> String {
     paragraph(&mut text, "  ", &bug.summary, style);
     let _ = writeln!(text, "\n{LOUD}commits{LOUD:#}");
     for step in &bug.chain {
-        let commit = step.commit.as_ref().map_or(String::new(), |commit| format!("{:.12} ", commit.as_str()));
-        paragraph(&mut text, &format!("  {:11} ", step.role.to_string()), &format!("{commit}{}", step.subject), style);
+        let commit = step.commit.as_ref().and_then(|commit| commit.as_str().get(..12));
+        let name: Vec<&str> = commit.into_iter().chain(step.subject.as_deref()).collect();
+        paragraph(&mut text, &format!("  {:11} ", step.role.to_string()), &name.join(" "), style);
         paragraph(&mut text, "              ", &step.effect, style);
     }
     if let Some(open) = &bug.without_break {

@@ -21,9 +21,51 @@ static STALL: LazyLock<Bug> = LazyLock::new(|| {
 
 /// Weighs the stall by a changelog with these entries, newest first.
 fn ask(entries: &[(&str, &str)], release: &str) -> Finding {
+    ask_of(&STALL, entries, release)
+}
+
+fn ask_of(bug: &Bug, entries: &[(&str, &str)], release: &str) -> Finding {
     let entry = |(title, text): &(&str, &str)| ChangelogEntry { title: (*title).to_owned(), text: (*text).to_owned() };
     let changelog = ParsedChangelog::of(&Changelog { entries: entries.iter().map(entry).collect() });
-    weigh(&STALL, &changelog, Release::parse(release).ok().as_ref())
+    weigh(bug, &changelog, Release::parse(release).ok().as_ref())
+}
+
+#[test]
+fn step_without_a_subject_is_found_by_its_commit_alone() {
+    let mut bug = STALL.clone();
+    bug.chain.iter_mut().filter(|step| step.commit.is_some()).for_each(|step| step.subject = None);
+    let by_commit = "- tcp: own words for it\n- commit b617158dc096709d8600c53b6052144d12b89fab upstream\n";
+    let finding = ask_of(&bug, &[("x", by_commit)], "4.19.62");
+    assert_eq!(finding.states.only(), Some(Fixed), "{}", finding.why);
+    let subjects =
+        format!("- {BREAK}\n- {HALF_FIX}\n- {FIX}\n- 0001-tcp-be-more-careful-in-tcp_fragment.patch\n- \n- x\n");
+    let finding = ask_of(&bug, &[("x", &subjects)], "4.19.62");
+    assert!(finding.is_unknown() && finding.why.contains("names no step"), "{}", finding.why);
+}
+
+#[test]
+fn each_of_several_fixes_must_be_listed() {
+    let mut bug = STALL.clone();
+    let part = "tcp: tell tcp_fragment() what is queued";
+    let fix = bug.chain.iter().position(|step| step.role == Role::Fix).expect("a fix");
+    let second = Step { commit: None, subject: Some(part.to_owned()), ..bug.chain[fix].clone() };
+    bug.chain.insert(fix + 1, second);
+    let (one, other, both) = (format!("- {FIX}\n"), format!("- {part}\n"), format!("- {FIX}\n- {part}\n"));
+    let reverted = format!("- Revert \"{part}\"\n");
+    type Entries<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(Entries, bool, bool)] = &[
+        (&[("linux (4.19.62-1)", &one)], true, true),
+        (&[("linux (4.19.62-1)", &other)], true, true),
+        (&[("linux (4.19.62-1)", &both)], true, false),
+        (&[("linux (4.19.62-1)", &one), ("linux (4.19.60-1)", &other)], true, false),
+        (&[("linux (4.19.64-1)", &reverted), ("linux (4.19.62-1)", &both)], false, true),
+    ];
+    for (entries, fixed, half_fixed) in table {
+        let finding = ask_of(&bug, entries, "4.19.64");
+        let may = |state: State| finding.states.contains(state);
+        assert_eq!((may(Fixed), may(HalfFixed)), (*fixed, *half_fixed), "{entries:?}: {}", finding.why);
+        assert!(!may(Affected) && finding.strength == Strength::Weak, "{entries:?}: {}", finding.why);
+    }
 }
 
 #[test]

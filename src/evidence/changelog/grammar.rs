@@ -41,24 +41,26 @@ const REPAIRING: &str = "fix fixes fixed fixing for security address addresses a
 /// A step, prepared for the comparison with thousands of items.
 pub(super) struct SoughtStep<'s> {
     step: &'s Step,
-    subject: String,
+    subject: Option<String>,
     /// The subject as in file names of `git format-patch`.
     slug: String,
 }
 
 impl<'s> SoughtStep<'s> {
     pub(super) fn new(step: &'s Step) -> Self {
-        let subject = loose(&step.subject);
+        // An empty subject would match every item.
+        let subject = step.subject.as_ref().map(|subject| loose(subject)).filter(|subject| !subject.is_empty());
         let kept = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        let slug = subject.split(|c| !kept(c)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        let slug = subject.as_deref().unwrap_or_default();
+        let slug = slug.split(|c| !kept(c)).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         Self { step, subject, slug }
     }
 }
 
 /// The item's statement about the step. None if it does not mention the step, or only in passing.
 pub(super) fn of_step(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
-    let says = by_subject(item, &sought.subject).or_else(|| by_patch_file(item, sought));
-    let says = says.or_else(|| by_commit(item, sought.step));
+    let by_name = |subject: &String| by_subject(item, subject).or_else(|| by_patch_file(item, subject, &sought.slug));
+    let says = sought.subject.as_ref().and_then(by_name).or_else(|| by_commit(item, sought.step));
     says.map(|says| if item.is_turned { ItemSays::Doubtful } else { says })
 }
 
@@ -102,17 +104,16 @@ fn by_subject(item: &ChangelogItem, subject: &str) -> Option<ItemSays> {
 }
 
 /// The item's statement about a patch file with the name that `git format-patch` would derive from the subject.
-fn by_patch_file(item: &ChangelogItem, sought: &SoughtStep<'_>) -> Option<ItemSays> {
+fn by_patch_file(item: &ChangelogItem, subject: &str, slug: &str) -> Option<ItemSays> {
     if !PATCH_ENDS.iter().any(|end| item.loose.contains(end)) {
         return None;
     }
-    let subject = &sought.subject;
     let mut at = 0;
     for word in item.loose.split_inclusive([' ', ',', ':', '(', ')', '"']) {
         let start = at;
         at += word.len();
         let word = word.trim_end_matches([' ', ',', ':', '(', ')', '"']);
-        if !is_patch_of(word, &sought.slug) {
+        if !is_patch_of(word, slug) {
             continue;
         }
         let (before, after) = (&item.even[..start], &item.even[start + word.len()..]);

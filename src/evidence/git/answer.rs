@@ -14,6 +14,7 @@ use super::packaging::{Packaging, packaging};
 use super::reverts::{StepStanding, standing};
 use super::revision::commit_id;
 use super::states::{ChainPresence, Presence};
+use super::step_facts::{called, completed};
 use super::testimony::{GitTestimony, How, StepFound};
 use super::traces::StepPlaces;
 use super::warnings::MOST_WARNINGS;
@@ -85,6 +86,7 @@ impl GitIndex {
             packaging: self.packaging(commit, version.is_some()),
             version,
         };
+        let bug = &*completed(&history, bug)?;
         let mut found = search(&history, bug)?;
         let places: Vec<(Role, CarrierPlace)> = found
             .iter()
@@ -280,8 +282,10 @@ impl GitAnswer<'_> {
         if steps.is_empty() {
             parts.push("the dossier names no commits to look for".to_owned());
         }
-        for step in steps {
-            parts.push(sentence(step, is_whole, &self.history.packaging));
+        for (step, one) in steps.iter().zip(self.found) {
+            let is_one = steps.iter().filter(|other| other.role == step.role).count() == 1;
+            let name = if is_one { step.role.to_string() } else { format!("{} {}", step.role, called(one.step)) };
+            parts.push(sentence(&name, step, is_whole, &self.history.packaging));
         }
         let mut doubts = self.doubts.clone();
         let mut seen = BTreeSet::new();
@@ -293,9 +297,8 @@ impl GitAnswer<'_> {
     }
 }
 
-/// Describes the result for a step. `is_whole` is false for a truncated history.
-fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
-    let role = step.role;
+/// Describes the result for a step with this name. `is_whole` is false for a truncated history.
+fn sentence(name: &str, step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
     if matches!(step.how, How::NotFound) {
         let place = if is_whole { "its history" } else { "the part of its history that the clone has" };
         let (applied, all) = (packaging.applied(), packaging.patches.len() + packaging.unread.len());
@@ -308,7 +311,7 @@ fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
                 applied"
             ),
         };
-        return format!("{role}: not in {place}{patches}");
+        return format!("{name}: not in {place}{patches}");
     }
     let place = step.commit.as_ref().map(|commit| commit.as_str().chars().take(12).collect::<String>());
     let tag = step.first_tag.as_ref().map(|tag| format!(", first in {tag}"));
@@ -317,5 +320,5 @@ fn sentence(step: &StepFound, is_whole: bool, packaging: &Packaging) -> String {
         format!(", reverted by {by}")
     });
     let place = place.map_or_else(|| step.how.to_string(), |commit| format!("{commit} ({})", step.how));
-    format!("{role}: {place}{}{}", tag.unwrap_or_default(), reverted.unwrap_or_default())
+    format!("{name}: {place}{}{}", tag.unwrap_or_default(), reverted.unwrap_or_default())
 }

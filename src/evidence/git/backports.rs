@@ -12,6 +12,7 @@ use super::history::{CarrierPlace, History, short, whole};
 use super::line_changes::{LineEffect, StepLines, line_effect, undoes_any};
 use super::message::{Abbreviation, MentionKind};
 use super::same_subject::by_subject;
+use super::step_facts::{subject_of, subjects};
 use super::subject::{is_same, plain_subject, subject_hash};
 use super::subject_forms::reverted_subjects;
 use super::testimony::How;
@@ -67,6 +68,8 @@ impl UndoingSign {
 pub(super) struct Carriers {
     /// The names by which other commits name it.
     pub names: Vec<Abbreviation>,
+    /// The plain subjects by which reverts name it: its own, or if that is unknown, those of its carriers.
+    pub subjects: Vec<String>,
     /// The carriers in this history, the strongest first.
     pub found: Vec<Carrier>,
     /// Commits in this history that revert the step although they seem to carry it, or don't say so.
@@ -150,6 +153,7 @@ pub(super) fn find(history: &History, step: &Step, before: &[Abbreviation]) -> R
     by_lines(history, step, &mut carriers, &mut seen)?;
     by_patch_file(history, step, &mut carriers)?;
     carriers.found.sort_by_key(|carrier| std::cmp::Reverse(carrier.strength()));
+    carriers.subjects = subjects(history, step, &carriers.found)?;
     Ok(carriers)
 }
 
@@ -204,7 +208,7 @@ fn is_of_several(history: &History, oid: Oid, step: &Step, carriers: &mut Carrie
     let message = history.message(oid);
     let others = says_others(&message, &carriers.names);
     let plain = plain_subject(commit::subject(&message));
-    let undoes = !reverted_subjects(&plain).is_empty() && !is_same(&plain, &plain_subject(step.subject.as_bytes()));
+    let undoes = !reverted_subjects(&plain).is_empty() && subject_of(step).is_none_or(|own| !is_same(&plain, &own));
     let says = match (others, undoes) {
         (false, false) => return false,
         (true, _) => "carries other commits too",
@@ -224,7 +228,6 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
     if carriers.patches.is_empty() {
         return Ok(());
     }
-    let subject = plain_subject(step.subject.as_bytes());
     let (mut speakers, mut claims, mut reverts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for name in &carriers.names {
         for named in history.store.naming(*name)? {
@@ -236,9 +239,11 @@ fn by_lines(history: &History, step: &Step, carriers: &mut Carriers, seen: &mut 
             }
         }
     }
-    speakers.extend(history.store.quoting_subject(subject_hash(&subject))?);
-    for undone in [subject.clone(), format!("Revert \"{subject}\"")] {
-        reverts.extend(history.store.undoing_subject(subject_hash(&undone))?);
+    if let Some(subject) = subject_of(step) {
+        speakers.extend(history.store.quoting_subject(subject_hash(&subject))?);
+        for undone in [subject.clone(), format!("Revert \"{subject}\"")] {
+            reverts.extend(history.store.undoing_subject(subject_hash(&undone))?);
+        }
     }
     speakers.extend(&reverts);
     let is_new =
@@ -278,8 +283,8 @@ fn reverts_that_quote(
     carriers: &mut Carriers,
 ) -> Result<(), GitError> {
     let mut numbers = BTreeMap::new();
-    let own = subject_hash(&plain_subject(step.subject.as_bytes()));
-    let mut subjects = BTreeSet::from([own]);
+    let own = subject_of(step).map(|subject| subject_hash(&subject));
+    let mut subjects: BTreeSet<i64> = own.into_iter().collect();
     for name in &carriers.names {
         if let [number] = history.store.starting(*name)?.as_slice() {
             subjects.extend(history.store.subject(*number)?);
@@ -297,7 +302,7 @@ fn reverts_that_quote(
             let is_it = |undone: &String| {
                 let plain = plain_subject(undone.as_bytes());
                 // Reverting such a revert restores the step.
-                subject_hash(&plain) == subject && (subject == own || reverted_subjects(&plain).is_empty())
+                subject_hash(&plain) == subject && (Some(subject) == own || reverted_subjects(&plain).is_empty())
             };
             if undone.iter().any(is_it) {
                 carriers.names.retain(|other| other != name);
@@ -344,7 +349,8 @@ pub(super) fn line_text(line: &[u8]) -> String {
 }
 
 fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Result<(), GitError> {
-    let subject = plain_subject(step.subject.as_bytes());
+    let subject = subject_of(step);
+    let is_own = |other: &str| subject.as_ref().is_some_and(|own| is_same(other, own));
     for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.is_applied) {
         let place = CarrierPlace::Patch(at);
         let is_step = |said: Abbreviation| -> Result<bool, GitError> {
@@ -356,7 +362,7 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             Ok(false)
         };
         let undone = reverted_subjects(&patch.subject);
-        let is_undone = undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &subject));
+        let is_undone = undone.iter().any(|undone| is_own(&plain_subject(undone.as_bytes())));
         if is_undone || !undone.is_empty() && patch.kinds().any(|kind| kind == MentionKind::Reverts) {
             continue;
         }
@@ -368,14 +374,14 @@ fn by_patch_file(history: &History, step: &Step, carriers: &mut Carriers) -> Res
             }
         }
         let changes = step.files.is_empty() || patch.changes(&step.files);
-        let has_subject = is_same(&patch.subject, &subject);
+        let has_subject = is_own(&patch.subject);
         if !changes && (how.is_some() || has_subject) {
             let says = if how.is_some() { "says that it carries" } else { "has the subject of" };
             let (file, role) = (&patch.file, step.role);
             carriers.warnings.push(format!("{file} {says} the {role} but changes none of its files: ignored"));
             continue;
         }
-        if (how.is_some() || has_subject) && patch.turns(&carriers.patches, &subject) {
+        if (how.is_some() || has_subject) && patch.turns(&carriers.patches, subject.as_slice()) {
             carriers.warnings.push(format!(
                 "{} names the {} but may revert it, by its words or its lines: ignored",
                 patch.file, step.role

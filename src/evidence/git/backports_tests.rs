@@ -82,7 +82,7 @@ fn short_name_counts_only_where_unambiguous() {
     let mut elsewhere = bug.clone();
     let foreign = "0123456789abcdef0123456789abcdef01234567";
     elsewhere.chain[0].commit = Some(foreign.parse().unwrap());
-    elsewhere.chain[0].subject = "no such subject".to_owned();
+    elsewhere.chain[0].subject = Some("no such subject".to_owned());
     for (digits, found) in [(8, false), (10, true), (12, true)] {
         let message = format!("x: z\n\ncommit {} upstream.\n", &foreign[..digits]);
         fixture.branch("foreign", fixture.line(base, &[(&message, BROKEN)]));

@@ -145,7 +145,7 @@ pub fn step(role: Role, commit: Option<Oid>, subject: &str) -> Step {
     Step {
         role,
         commit: commit.map(|oid| oid.to_string().parse().unwrap()),
-        subject: subject.to_owned(),
+        subject: Some(subject.to_owned()),
         files: vec![FILE.to_owned()],
         backports: Vec::new(),
         only_before: None,
@@ -179,6 +179,15 @@ pub fn bug(mainline: &Mainline) -> Bug {
         ended_before_break: vec!["4.15".parse().unwrap(), "4.20".parse().unwrap()],
         ..Releases::default()
     });
+    bug
+}
+
+/// The dossier with no more than the commits of its steps, if they have one.
+pub fn bare(bug: &Bug) -> Bug {
+    let mut bug = bug.clone();
+    for step in bug.chain.iter_mut().filter(|step| step.commit.is_some()) {
+        (step.subject, step.files) = (None, Vec::new());
+    }
     bug
 }
 

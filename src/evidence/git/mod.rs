@@ -27,6 +27,7 @@
 //!   subject_forms  words that revert, re-apply or omit a commit
 //! which commits are a step
 //!   history        the history of a revision
+//!   step_facts     reads what the dossier omits from the upstream commits
 //!   backports      finds the commits that are a step
 //!   same_subject   finds those with its subject
 //!   reverts        follows reverts, and reverts of reverts
@@ -97,6 +98,7 @@ mod same_subject;
 mod silent_changes;
 mod statement;
 pub(super) mod states;
+mod step_facts;
 pub(super) mod subject;
 pub(super) mod subject_forms;
 mod table;
@@ -149,6 +151,8 @@ mod repository_tests;
 mod reverts_tests;
 #[cfg(test)]
 mod silent_changes_tests;
+#[cfg(test)]
+mod step_facts_tests;
 #[cfg(test)]
 mod traces_tests;
 #[cfg(test)]

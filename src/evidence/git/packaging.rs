@@ -14,7 +14,8 @@ use super::message::MentionKind;
 use super::objects::{Objects, TreeEntry};
 use super::quilt::{QuiltPatch, names};
 use super::rpm_spec;
-use super::subject::{is_same, plain_subject};
+use super::step_facts::subject_of;
+use super::subject::is_same;
 use crate::evidence::source::patches::{KERNEL, PACKED, is_patch};
 
 /// The most patches. SUSE's series have had some 30,000.
@@ -211,12 +212,13 @@ impl Search {
 /// Why a patch in the tree may carry a step, although no surely applied one does.
 pub(super) fn may_carry(history: &History, one: &StepSearch) -> Option<String> {
     let (packaging, step) = (&history.packaging, one.step);
-    let subject = plain_subject(step.subject.as_bytes());
+    let subject = subject_of(step);
     let names = |patch: &QuiltPatch| {
         let mut said = patch.mentions.iter().map(|(_, commit, _)| *commit);
-        is_same(&patch.subject, &subject) || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
+        subject.as_ref().is_some_and(|own| is_same(&patch.subject, own))
+            || said.any(|said| one.carriers.names.iter().any(|name| name.agrees(said)))
     };
-    let is_turned = |patch: &QuiltPatch| names(patch) && patch.turns(&one.carriers.patches, &subject);
+    let is_turned = |patch: &QuiltPatch| names(patch) && patch.turns(&one.carriers.patches, subject.as_slice());
     let lying = || packaging.patches.iter().filter(|patch| !patch.is_applied || is_turned(patch));
     if let Some(patch) = lying().find(|patch| names(patch) && patch.changes(&step.files)) {
         return Some(format!("{} names the {} and may be applied", patch.file, step.role));

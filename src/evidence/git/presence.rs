@@ -13,6 +13,7 @@ use super::packaging::may_carry;
 use super::partial_fixes::{FixInFiles, erosion, last_release};
 use super::reverts::StepStanding;
 use super::states::Presence;
+use super::step_facts::{rests_on_names, unknown_subject};
 use super::testimony::How;
 use super::{removals, unclear_mentions};
 use crate::matrix::Step;
@@ -51,6 +52,10 @@ impl GitAnswer<'_> {
             }
             None => self.absence(one, doubtful)?,
         };
+        if rests_on_names(one.step) && presence.must {
+            self.doubts.extend(unknown_subject(one.step));
+            presence = Presence { hint: Some(true), ..Presence::OPEN };
+        }
         if one.needed == Needed::No {
             return Ok(if mends { Presence::IN } else { Presence::OUT });
         }
@@ -100,6 +105,10 @@ impl GitAnswer<'_> {
         {
             let oid = self.history.sha(number)?;
             presence = self.vouched(one, oid, presence);
+            if let Some(doubt) = unknown_subject(one.step) {
+                self.doubts.push(doubt);
+                presence = Presence::OPEN;
+            }
             if self.likeness(oid, one)? == Likeness::Applied {
                 self.doubts.push(format!(
                     "the {role} was reverted, but the files have all lines that {} adds: a commit brought them back \
@@ -231,6 +240,7 @@ impl GitAnswer<'_> {
             )),
             Some(_) => {}
         }
+        doubts.extend(unknown_subject(one.step));
         doubts.extend(doubtful.iter().take(3).map(|beginning| beginning.says.clone()));
         if let Some(model) = one.carriers.model
             && self.is_in_the_files(one)?

@@ -74,15 +74,16 @@ impl QuiltPatch {
         files.iter().any(|file| self.files.contains(file))
     }
 
-    /// Whether it removes a step in the words of a backport, by its subject or by lines that reverse the step's.
-    pub fn turns(&self, step: &[StepLines], subject: &str) -> bool {
+    /// Whether it removes a step with these subjects in the words of a backport, by its subject or by lines that reverse
+    /// the step's.
+    pub fn turns(&self, step: &[StepLines], subjects: &[String]) -> bool {
         // Reverts in git's own words are handled elsewhere.
-        let is_it = |undone: &String| is_same(&plain_subject(undone.as_bytes()), subject);
-        if reverted_subjects(&self.subject).iter().any(is_it) {
+        let is_it = |plain: &str| subjects.iter().any(|subject| is_same(plain, subject));
+        if reverted_subjects(&self.subject).iter().any(|undone| is_it(&plain_subject(undone.as_bytes()))) {
             return false;
         }
         let own = self.subject.to_ascii_lowercase();
-        let says_so = ["revers", "revert"].iter().any(|word| own.contains(word)) && !is_same(&self.subject, subject);
+        let says_so = ["revers", "revert"].iter().any(|word| own.contains(word)) && !is_it(&self.subject);
         says_so || self.turns_lines(step)
     }
 

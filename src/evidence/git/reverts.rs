@@ -84,8 +84,8 @@ pub(super) fn standing(
         .collect();
     let applied = nodes.len();
     let mut order = AncestryOrder { history, after: HashMap::new() };
-    let subject = plain_subject(step.subject.as_bytes());
-    let mut direct = reverts_of(history, &carriers.names, &subject, &step.files)?;
+    let subjects = &carriers.subjects;
+    let mut direct = reverts_of(history, &carriers.names, subjects, &step.files)?;
     direct.extend(reverted_merges(history, &carriers.found, &mut order)?);
     let mut mentions = Vec::new();
     for (number, sign) in &carriers.undoing {
@@ -107,14 +107,14 @@ pub(super) fn standing(
         }
     }
     let mut doubts: Vec<(usize, CarrierPlace)> = Vec::new();
-    for place in doubts_of(history, &carriers.names, &subject, &step.files)?.into_iter().chain(mentions) {
+    for place in doubts_of(history, &carriers.names, subjects, &step.files)?.into_iter().chain(mentions) {
         doubts.extend((0..applied).map(|at| (at, place)));
     }
     for (at, patch) in history.packaging.patches.iter().enumerate().filter(|(_, patch)| patch.changes(&step.files)) {
         let is_it = |commit: &Abbreviation| carriers.names.iter().any(|name| name.agrees(*commit));
         let mut carried = patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Carries);
-        let names_it = carried.any(|(_, commit, _)| is_it(commit)) || is_same(&patch.subject, &subject);
-        let says_so = patch.is_applied && names_it && patch.turns(&carriers.patches, &subject);
+        let names_it = carried.any(|(_, commit, _)| is_it(commit)) || is_any(&patch.subject, subjects);
+        let says_so = patch.is_applied && names_it && patch.turns(&carriers.patches, subjects);
         if says_so || patch.turns_lines(&carriers.patches) {
             doubts.extend((0..applied).map(|node| (node, CarrierPlace::Patch(at))));
         }
@@ -122,8 +122,9 @@ pub(super) fn standing(
     let mut at = applied;
     while at < nodes.len() && nodes.len() < MOST {
         let (names, subject) = names_of(history, nodes[at].place, &carriers.names)?;
-        doubts.extend(doubts_of(history, &names, &subject, &step.files)?.into_iter().map(|place| (at, place)));
-        for (place, strong) in reverts_of(history, &names, &subject, &step.files)? {
+        let subjects = std::slice::from_ref(&subject);
+        doubts.extend(doubts_of(history, &names, subjects, &step.files)?.into_iter().map(|place| (at, place)));
+        for (place, strong) in reverts_of(history, &names, subjects, &step.files)? {
             if !order.before(nodes[at].place, place) {
                 continue;
             }
@@ -238,11 +239,11 @@ impl AncestryOrder<'_> {
     }
 }
 
-/// The reverts of a commit with these names and this subject in this history.
+/// The reverts of a commit with these names and subjects in this history.
 fn reverts_of(
     history: &History,
     names: &[Abbreviation],
-    subject: &str,
+    subjects: &[String],
     files: &[String],
 ) -> Result<Vec<Revert>, GitError> {
     let mut found: Vec<Revert> = Vec::new();
@@ -254,14 +255,14 @@ fn reverts_of(
             }
         }
     }
-    for number in history.store.undoing_subject(subject_hash(subject))? {
+    for number in undoing(history, subjects)? {
         let place = CarrierPlace::Commit(number);
         if !history.has(number) || found.iter().any(|(known, _)| *known == place) {
             continue;
         }
         let oid = history.sha(number)?;
         let message = history.message(oid);
-        let is_so = undoes(&plain_subject(commit::subject(&message)), subject);
+        let is_so = undoes(&plain_subject(commit::subject(&message)), subjects);
         if is_so && !leaves(history.repository.git(), oid, files) && !reverts_another(history, &message, names)? {
             found.push((place, false));
         }
@@ -269,24 +270,38 @@ fn reverts_of(
     for (at, patch) in history.packaging.patches.iter().enumerate() {
         let mut said = patch.mentions.iter().filter(|(kind, ..)| *kind == MentionKind::Reverts);
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
-        if patch.is_applied && (by_name || undoes(&patch.subject, subject)) {
+        if patch.is_applied && (by_name || undoes(&patch.subject, subjects)) {
             found.push((CarrierPlace::Patch(at), by_name));
         }
     }
     Ok(found)
 }
 
-/// Whether a subject says in git's words that it reverts the commit with this plain subject.
-fn undoes(plain: &str, subject: &str) -> bool {
-    reverted_subjects(plain).iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), subject))
+/// Whether a plain subject is one of these.
+fn is_any(plain: &str, subjects: &[String]) -> bool {
+    subjects.iter().any(|subject| is_same(plain, subject))
 }
 
-/// Commits and patches that change the files of a commit with these names and this subject, and mention reverting it in
+/// Whether a subject says in git's words that it reverts a commit with one of these plain subjects.
+fn undoes(plain: &str, subjects: &[String]) -> bool {
+    reverted_subjects(plain).iter().any(|undone| is_any(&plain_subject(undone.as_bytes()), subjects))
+}
+
+/// The commits that mention reverting one with these subjects.
+fn undoing(history: &History, subjects: &[String]) -> Result<Vec<u32>, GitError> {
+    let mut numbers = Vec::new();
+    for subject in subjects {
+        numbers.extend(history.store.undoing_subject(subject_hash(subject))?);
+    }
+    Ok(numbers)
+}
+
+/// Commits and patches that change the files of a commit with these names and subjects, and mention reverting it in
 /// unclear words.
 fn doubts_of(
     history: &History,
     names: &[Abbreviation],
-    subject: &str,
+    subjects: &[String],
     files: &[String],
 ) -> Result<Vec<CarrierPlace>, GitError> {
     let speaks =
@@ -296,11 +311,11 @@ fn doubts_of(
         // This includes names that are too short to be sure.
         numbers.extend(history.store.naming(*name)?.iter().filter(|said| speaks(said.kind)).map(|said| said.number));
     }
-    for number in history.store.undoing_subject(subject_hash(subject))? {
+    for number in undoing(history, subjects)? {
         if history.has(number) && !numbers.contains(&number) {
             let message = history.message(history.sha(number)?);
             let said = doubted_subjects(&message, &mentions(&message));
-            if said.iter().any(|said| is_same(&plain_subject(said.as_bytes()), subject)) {
+            if said.iter().any(|said| is_any(&plain_subject(said.as_bytes()), subjects)) {
                 numbers.insert(number);
             }
         }
@@ -319,8 +334,8 @@ fn doubts_of(
         let mut said = patch.mentions.iter().filter(|(kind, ..)| speaks(*kind));
         let by_name = said.any(|(_, commit, _)| names.iter().any(|name| name.agrees(*commit)));
         // A patch outside of any series may or may not be applied.
-        let is_lying = !patch.is_applied && undoes(&patch.subject, subject);
-        let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_same(doubted, subject));
+        let is_lying = !patch.is_applied && undoes(&patch.subject, subjects);
+        let speaks = by_name || is_lying || patch.doubted.iter().any(|doubted| is_any(doubted, subjects));
         if (speaks || patch.is_reversed) && (files.is_empty() || patch.changes(files)) {
             found.push(CarrierPlace::Patch(at));
         }

@@ -251,7 +251,7 @@ fn rewrite_is_told_from_a_silent_revert() {
     let fix = all.on(all.break_, "net: keep the timer on", &with(&first, check));
     all.fixture.branch("own", fix);
     all.bug.chain[1].commit = Some(fix.to_string().parse().unwrap());
-    all.bug.chain[1].subject = "net: keep the timer on".to_owned();
+    all.bug.chain[1].subject = Some("net: keep the timer on".to_owned());
     all.fix = fix;
     let fixed = all.on(all.broken(), &picked("net: a vendor's own words", fix), &with(&first, check));
     all.ask_later("fixed", fixed, Told(Fixed));
@@ -305,7 +305,7 @@ fn short_code_tells_more_than_a_long_comment() {
     let fix = all.on(before, "net: probe that one only", &with(first, guard, end));
     all.fixture.branch("own", fix);
     all.bug.chain[1].commit = Some(fix.to_string().parse().unwrap());
-    all.bug.chain[1].subject = "net: probe that one only".to_owned();
+    all.bug.chain[1].subject = Some("net: probe that one only".to_owned());
     let names = format!("net: say it better\n\nFixes: {:.12} (\"net: probe that one only\")\n", fix.to_string());
     all.ask_later("fixed", fix, Told(Fixed));
     let reworded = all.on(fix, &names, &with(again, guard, end));

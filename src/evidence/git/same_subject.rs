@@ -12,6 +12,7 @@ use super::history::{CarrierPlace, History, short, whole};
 use super::line_changes::{LineEffect, StepLines, line_effect};
 use super::message::{Abbreviation, Mention, MentionKind};
 use super::patch_id::patch_id;
+use super::step_facts::subject_of;
 use super::subject::{is_same, plain_subject, subject_hash};
 use super::testimony::{How, PatchCompared};
 use super::trailers::mentions;
@@ -29,7 +30,7 @@ pub(super) fn by_subject(
     seen: &mut BTreeSet<u32>,
 ) -> Result<(), GitError> {
     let git = history.repository.git();
-    let subject = plain_subject(step.subject.as_bytes());
+    let Some(subject) = subject_of(step) else { return Ok(()) };
     let of = carriers.model;
     // This is lazy, because comparing two trees of Linux is the slowest part of a question, and few steps share their
     // subject with other commits.
@@ -44,7 +45,10 @@ pub(super) fn by_subject(
         if !is_same(&plain_subject(commit::subject(&message)), &subject) {
             continue;
         }
-        if touches(git, oid, &step.files) == Some(false) && !changes_a_copy(git, oid, &step.files) {
+        if !step.files.is_empty()
+            && touches(git, oid, &step.files) == Some(false)
+            && !changes_a_copy(git, oid, &step.files)
+        {
             carriers.warnings.push(format!(
                 "{} has the subject of the {} but changes none of its files: ignored",
                 short(oid),

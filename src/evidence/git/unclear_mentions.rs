@@ -10,6 +10,7 @@ use super::backports::is_elsewhere;
 use super::history::{CarrierPlace, History, whole};
 use super::line_changes::line_effect;
 use super::message::{Abbreviation, Mention, MentionKind, unclaimed};
+use super::step_facts::subject_of;
 use super::subject::{is_same, plain_subject, subject_hash};
 use super::subject_forms::reverted_subjects;
 use super::trailers::mentions;
@@ -27,7 +28,6 @@ pub(super) fn speaks_of(
     all: &[StepSearch],
     cves: &[&str],
 ) -> Result<Option<CarrierPlace>, GitError> {
-    let subject = plain_subject(one.step.subject.as_bytes());
     let mut numbers = BTreeSet::new();
     let mut claiming = BTreeSet::new();
     for name in &one.carriers.names {
@@ -35,7 +35,9 @@ pub(super) fn speaks_of(
         claiming.extend(naming(history, *name, &[MentionKind::MayCarry])?);
     }
     numbers.extend(&claiming);
-    numbers.extend(history.store.quoting_subject(subject_hash(&subject))?);
+    if let Some(subject) = subject_of(one.step) {
+        numbers.extend(history.store.quoting_subject(subject_hash(&subject))?);
+    }
     for cve in cves {
         numbers.extend(history.store.quoting_subject(subject_hash(cve))?);
     }
@@ -108,11 +110,12 @@ fn is_news(
     let is_it = |commit: Abbreviation| one.carriers.names.iter().any(|name| name.agrees(commit));
     let reverts =
         |m: &Mention| matches!(m.kind, MentionKind::Reverts | MentionKind::RevertsMerge | MentionKind::RevertsPartly);
-    let subject = plain_subject(one.step.subject.as_bytes());
+    let subject = subject_of(one.step);
+    let is_own = |plain: &str| subject.as_ref().is_some_and(|own| is_same(plain, own));
     let undone = reverted_subjects(&plain_subject(commit::subject(&message)));
     let undoes = !is_claim
         && (said.iter().any(|m| reverts(m) && is_it(m.commit))
-            || undone.iter().any(|undone| is_same(&plain_subject(undone.as_bytes()), &subject)));
+            || undone.iter().any(|undone| is_own(&plain_subject(undone.as_bytes()))));
     if message.is_empty() || undoes || history.graph.parents(number).len() > 1 {
         return Ok(false);
     }
@@ -131,7 +134,7 @@ fn is_news(
         };
         let names_it = its_own.iter().any(|mention| speaks(mention.commit))
             || unclaimed(&text, &its_own).into_iter().any(speaks)
-            || String::from_utf8_lossy(&text).contains(&one.step.subject)
+            || one.step.subject.as_ref().is_some_and(|subject| String::from_utf8_lossy(&text).contains(subject))
             || its_own.iter().any(repairs);
         if other != oid && names_it {
             return Ok(false);

@@ -54,7 +54,7 @@ fn claimed_fix_in_an_unknown_form_is_open() {
     };
     let claim = |role: Role| {
         let step = bug.chain.iter().find(|step| step.role == role).unwrap();
-        format!("{}\n\ncommit {} upstream.\n", step.subject, step.commit.as_ref().unwrap().as_str())
+        format!("{}\n\ncommit {} upstream.\n", step.subject.as_ref().unwrap(), step.commit.as_ref().unwrap().as_str())
     };
     let mut tip = release;
     for role in [Role::Break, Role::HalfFix] {

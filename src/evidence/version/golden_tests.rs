@@ -21,7 +21,7 @@ fn bug(id: &str) -> Bug {
         bug.chain.push(Step {
             role: Role::FixOfFix,
             commit: None,
-            subject: "tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue".to_owned(),
+            subject: Some("tcp: fix tcp_rtx_queue_tail in case of empty retransmit queue".to_owned()),
             files: vec!["net/ipv4/tcp_output.c".to_owned()],
             backports: Vec::new(),
             only_before: Some("4.15".parse().expect("a release")),

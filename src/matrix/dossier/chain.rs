@@ -20,8 +20,8 @@ pub struct Step {
     pub role: Role,
     /// The upstream commit; none if the step exists only in stable trees, where git finds it by subject and files.
     pub commit: Option<CommitId>,
-    /// Its upstream subject line.
-    pub subject: String,
+    /// Its upstream subject line. None only beside a `commit`: git then reads it from that commit, if a repository has it.
+    pub subject: Option<String>,
     /// The files that it changes. Empty means unknown; never empty without a `commit`.
     pub files: Vec<String>,
     /// Its known backports, so that git finds those whose messages name no upstream commit.
@@ -52,7 +52,8 @@ pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Vec<
             continue;
         };
         let same_commit = |known: &Step| known.commit.is_some() && known.commit == step.commit;
-        let twice = |(known, _): &&(Step, &YamlNode)| same_commit(known) || known.subject == step.subject;
+        let same_subject = |known: &Step| known.subject.is_some() && known.subject == step.subject;
+        let twice = |(known, _): &&(Step, &YamlNode)| same_commit(known) || same_subject(known);
         if let Some((known, first)) = steps.iter().find(twice) {
             let note = || Some((first.span.clone(), "first given here".to_owned()));
             let what = if same_commit(known) { "commit" } else { "subject" };
@@ -71,25 +72,24 @@ fn step(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Step> {
     let fields = problems.mapping(node, "a mapping that describes a step", &KEYS)?;
     let role = problems.needed(&fields, "role", node).and_then(|node| problems.value(node, "role", role));
     let commit = fields.get("commit").map(|node| problems.value(node, "commit", commit));
-    let subject = problems.needed(&fields, "subject", node).and_then(|n| problems.value(n, "subject", fields::line));
-    let files = match fields.get("files") {
-        Some(node) => problems.each(node, "files", |node, p| p.value(node, "file", fields::kernel_file)),
-        None if commit.is_some() => Some(Vec::new()),
-        None => {
-            problems.add(&node.span, || {
-                "git cannot find this step: expected a `commit`, or `files` beside the `subject`".to_owned()
-            });
-            None
-        }
-    };
+    let subject = fields.get("subject").map(|node| problems.value(node, "subject", fields::line));
+    let files = fields.get("files");
+    let files = files.map(|node| problems.each(node, "files", |node, p| p.value(node, "file", fields::kernel_file)));
+    let is_found = commit.is_some() || subject.is_some() && files.is_some();
+    if !is_found {
+        problems.add(&node.span, || {
+            "git cannot find this step: expected a `commit`, or a `subject` and `files`".to_owned()
+        });
+    }
     let backports = fields.get("backports").map(|node| problems.each(node, "backports", backport));
     let only_before = fields.get("only-before").map(|node| problems.value(node, "release", releases::text));
     let effect = problems.needed(&fields, "effect", node).and_then(|n| problems.value(n, "effect", fields::paragraph));
+    is_found.then_some(())?;
     Some(Step {
         role: role?,
         commit: commit.flatten(),
-        subject: subject?,
-        files: files?,
+        subject: subject.flatten(),
+        files: files.flatten().unwrap_or_default(),
         backports: backports.flatten().unwrap_or_default(),
         only_before: only_before.flatten(),
         effect: effect?,

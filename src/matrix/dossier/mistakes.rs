@@ -58,7 +58,9 @@ fn keeps_its_promises(bytes: &[u8]) {
             assert_eq!(bug.id.as_str(), "mine");
             assert!(!bug.title.is_empty() && !bug.title.contains(char::is_control) && !bug.references.is_empty());
             assert!(bug.chain.is_sorted_by_key(|step| step.role), "{:?}", bug.chain);
-            assert!(bug.chain.iter().all(|step| step.commit.is_some() || !step.files.is_empty()));
+            assert!(
+                bug.chain.iter().all(|step| step.commit.is_some() || step.subject.is_some() && !step.files.is_empty())
+            );
             let lines = bug.releases.iter().flat_map(|releases| &releases.stable);
             let roles = lines.flat_map(|line| line.steps.keys());
             assert!(roles.into_iter().all(|role| bug.chain.is_empty() || bug.chain.iter().any(|s| s.role == *role)));
