@@ -82,13 +82,42 @@ fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
     let none = || format!("the dossier of {} lists no releases", bug.id);
     let releases = bug.releases.as_ref().ok_or_else(none)?;
     let roles = roles(bug, release);
-    Ok(match release.vendor {
+    let mut steps: Vec<StepHeld> = match release.vendor {
         Vendor::KernelOrg(beyond) => roles.map(|role| upstream::beyond(releases, release.base, beyond, role)).collect(),
         _ => {
             let entry = distribution::entry(releases, release);
             roles.map(|role| distribution::held(releases, entry, release, role)).collect()
         }
-    })
+    };
+    if has_parts(bug) {
+        leave_parts_open(bug, &mut steps);
+    }
+    Ok(steps)
+}
+
+/// Whether several fixes are required.
+fn has_parts(bug: &Bug) -> bool {
+    bug.chain.iter().filter(|step| step.role == Role::Fix).count() > 1
+}
+
+/// Leaves open whether a kernel without all fixes has some of them, because dossiers list only the first release with all.
+fn leave_parts_open(bug: &Bug, steps: &mut [StepHeld]) {
+    let has = |role: Role| steps.iter().find(|step| step.role == role).and_then(|step| step.has);
+    let (has_break, has_fix) = (has(Role::Break), has(Role::Fix));
+    let is_open = has_break != Some(false) && has_fix != Some(true);
+    for step in steps.iter_mut().filter(|step| step.role == Role::HalfFix && step.has != Some(true)) {
+        if is_open {
+            let says = if has_fix == Some(false) { "some of the fixes perhaps" } else { "" };
+            (step.has, step.says) = (None, says.to_owned());
+        } else if !has_half_fix(bug) {
+            (step.has, step.says) = (Some(false), String::new());
+        }
+    }
+}
+
+/// Whether the bug has a half fix of its own.
+fn has_half_fix(bug: &Bug) -> bool {
+    bug.chain.iter().any(|step| step.role == Role::HalfFix) || is_listed(bug, Role::HalfFix)
 }
 
 /// The steps that matter to a kernel: the half fix only if there is one, and the fix of the fix only if the fix has a
@@ -96,7 +125,7 @@ fn held(bug: &Bug, release: &Release) -> Result<Vec<StepHeld>, String> {
 fn roles(bug: &Bug, release: &Release) -> impl Iterator<Item = Role> {
     let matters = |role| match role {
         Role::Break | Role::Fix => true,
-        Role::HalfFix => bug.chain.iter().any(|step| step.role == role) || is_listed(bug, role),
+        Role::HalfFix => has_half_fix(bug) || has_parts(bug),
         Role::FixOfFix => needs_mend(bug, release),
     };
     Role::ALL.map(|role| (role, matters(role))).into_iter().filter_map(|(role, matters)| matters.then_some(role))
@@ -117,8 +146,8 @@ pub fn needs_mend(bug: &Bug, release: &Release) -> bool {
         let stable = releases.stable.iter().any(|l| l.line == line && l.steps.contains_key(&Role::FixOfFix));
         stable || releases.mainline.contains_key(&Role::FixOfFix)
     });
-    let step = bug.chain.iter().find(|step| step.role == Role::FixOfFix);
-    listed || step.is_some_and(|step| step.only_before.is_none_or(|before| line < before.line()))
+    let mut mends = bug.chain.iter().filter(|step| step.role == Role::FixOfFix);
+    listed || mends.any(|step| step.only_before.is_none_or(|before| line < before.line()))
 }
 
 /// The states that are possible with these known and unknown steps.
@@ -202,3 +231,6 @@ mod golden_tests;
 #[cfg(test)]
 #[path = "parse_tests.rs"]
 mod parse_tests;
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod parts_tests;
