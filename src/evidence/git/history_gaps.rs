@@ -13,7 +13,7 @@ use super::history::{History, short};
 use super::objects::TreeEntry;
 use super::repository::Repository;
 use super::{GitError, GitIndex};
-use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Step, Upstream};
+use crate::matrix::{Bug, ReleaseLine, Releases, Spans, Step, Steps, Upstream};
 use crate::words::Role;
 
 /// The most beginnings to look at. Linux has four roots.
@@ -255,16 +255,21 @@ fn is_before_break(version: &MakefileVersion, releases: Option<&Releases>) -> bo
     if releases.ended_before_break.contains(&line) {
         return true;
     }
-    let lacks =
-        |spans: Option<&Spans<Upstream>>| spans.and_then(|spans| spans.is_in(|at| release >= *at)) == Some(false);
+    let lacks = |spans: &Spans<Upstream>| spans.is_in(|at| release >= *at) == Some(false);
+    // A release that lost the break again may have later steps.
+    let is_before = |steps: &Steps<Upstream>| {
+        steps
+            .get(&Role::Break)
+            .is_some_and(|spans| lacks(spans) && (!spans.was_taken_out() || steps.values().all(lacks)))
+    };
     if let Some(stable) = releases.stable.iter().find(|stable| stable.line == line) {
-        return lacks(stable.steps.get(&Role::Break));
+        return is_before(&stable.steps);
     }
     if releases.since.get(&Role::Break).is_some_and(|since| line < *since) {
         return true;
     }
     // This is a mainline release. Stable releases of a line that the dossier doesn't list may have anything.
-    release.stable() == 0 && lacks(releases.mainline.get(&Role::Break))
+    release.stable() == 0 && is_before(&releases.mainline)
 }
 
 /// Whether a kernel of this version has the step by the releases, so that a history without it is not trusted.
@@ -276,5 +281,9 @@ pub(super) fn is_expected(version: &MakefileVersion, bug: &Bug, step: &Step) -> 
         return false;
     }
     let stable = releases.stable.iter().find(|stable| stable.line == release.line());
-    stable.is_some_and(|stable| has(stable.steps.get(&step.role))) || has(releases.mainline.get(&step.role))
+    // Only the line's own releases tell whether it lost the step again.
+    match stable.and_then(|stable| stable.steps.get(&step.role)) {
+        Some(spans) if release.stable() > 0 => has(Some(spans)),
+        spans => has(spans) || has(releases.mainline.get(&step.role)),
+    }
 }

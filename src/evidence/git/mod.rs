@@ -152,6 +152,8 @@ mod reverts_tests;
 #[cfg(test)]
 mod silent_changes_tests;
 #[cfg(test)]
+mod spans_tests;
+#[cfg(test)]
 mod step_facts_tests;
 #[cfg(test)]
 mod traces_tests;

@@ -113,8 +113,12 @@ fn good_of_line(releases: &Releases, line: ReleaseLine, mend: bool) -> Option<Up
     };
     let fixed = first(Role::Fix)
         .and_then(|fix| if mend { first(Role::FixOfFix).map(|mended| mended.max(fix)) } else { Some(fix) });
-    let gone = releases.mainline.get(&Role::Break).and_then(Spans::gone_since).filter(of_line);
-    let gone = gone.or_else(|| stable(Role::Break).and_then(Spans::gone_since)).copied();
+    // If the line got the break by itself, its own releases decide, because it may have got it again.
+    let gone = match stable(Role::Break) {
+        Some(spans) => spans.gone_since(),
+        None => releases.mainline.get(&Role::Break).and_then(Spans::gone_since).filter(of_line),
+    };
+    let gone = gone.copied();
     fixed.into_iter().chain(gone).min()
 }
 
