@@ -120,6 +120,50 @@ kernels:
 }
 
 #[test]
+fn modules_that_values_of_sysctls_name_are_loaded() {
+    let lab = Lab::with_matrix(
+        "
+bugs: [tcp-fragment-stall]
+profiles:
+  - { name: production, sysctl-file: 10-ours.conf }
+  - { name: mistyped, sysctl-file: 20-mistyped.conf }
+  - { name: absent, sysctl-file: 30-absent.conf }
+kernels:
+  - name: debian-12
+    apt: { package: linux-image-cloud-amd64, suite: bookworm }
+",
+    );
+    // Both are modules of Debian's kernel; cubic is built in, and pfifo_fast is a part of the kernel.
+    lab.write(
+        "10-ours.conf",
+        "net.core.default_qdisc = fq\nnet.ipv4.tcp_congestion_control = bbr\n\
+         net.ipv4.tcp_allowed_congestion_control = reno cubic bbr\n",
+    );
+    lab.write("20-mistyped.conf", "# ours\n\nnet.core.default_qdisc = fqq\n");
+    lab.write("30-absent.conf", "net.ipv4.tcp_low_latencies = 1\n");
+    let args = ["--profile", "default", "--profile", "production", "--profile", "mistyped", "--profile", "absent"];
+    let (ran, document) = lab.judge(&args);
+    ran.ends_with(3);
+    for job in ["tcp-fragment-stall", "tcp-fragment-stall@production"] {
+        assert_eq!(judged(&document, job)["outcome"], "pass", "{:#}", judged(&document, job));
+    }
+    let boot = std::fs::read(lab.result("debian-12/boot-1/boot.json")).expect("a boot");
+    let boot: Value = serde_json::from_slice(&boot).expect("JSON");
+    let modules: Vec<&str> =
+        boot["plan"]["modules"].as_array().expect("modules").iter().filter_map(Value::as_str).collect();
+    assert!(["sch_fq.ko", "tcp_bbr.ko"].iter().all(|module| modules.contains(module)), "{modules:?}");
+    for (profile, start, cause) in [
+        ("mistyped", "cannot set net.core.default_qdisc=fqq (line 3 of ", "sch_fqq isn't available in this kernel"),
+        ("absent", "cannot set net.ipv4.tcp_low_latencies=1 (line 1 of ", "this kernel has no such setting"),
+    ] {
+        let cell = judged(&document, &format!("tcp-fragment-stall@{profile}"));
+        let reason = cell["reason"].as_str().unwrap_or_default();
+        assert!(cell["outcome"] == "error" && reason.starts_with(start) && reason.contains(cause), "{cell:#}");
+        assert!(reason.contains("; remove ") && !reason.contains("os error"), "{reason}");
+    }
+}
+
+#[test]
 fn bad_profile_is_reported_before_a_boot() {
     let lab = lab();
     let unknown = lab.run(&["run", "--profile", "no-sak"]);

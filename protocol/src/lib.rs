@@ -42,6 +42,9 @@ pub const PROBE_SUBCOMMAND: &str = "probe";
 /// If a guest lacks a profile's sysctl, the error's reason starts with this. The sysctl's name follows.
 pub const SETTING_FAILED: &str = "setting the profile's ";
 
+/// The error of [`SETTING_FAILED`] starts with this if the kernel has no such sysctl: ENOENT alone may be about its value.
+pub const NO_SUCH_SYSCTL: &str = "no such sysctl";
+
 /// The agent's work. The controller writes it; PID 1 reads it once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

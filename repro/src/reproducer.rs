@@ -1,13 +1,14 @@
 //! The interface of a reproducer: its description, its context, and its findings.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::output::print_line;
 use crate::sut::sysctl;
 use crate::wire::namespace;
-use backproof_protocol::{Check, Conclusion, Job, Mutation, Packet, SETTING_FAILED, Segment};
+use backproof_protocol::{Check, Conclusion, Job, Mutation, NO_SUCH_SYSCTL, Packet, SETTING_FAILED, Segment};
 
 /// The start of a progress line: `#check<TAB>what` names what a check waits for; `#check` alone says that it has ended.
 /// Only PID 1 reads it.
@@ -75,7 +76,11 @@ impl Context {
     /// The sysctl that failed, for people.
     pub fn set(&self, values: &BTreeMap<String, String>) -> Result<(), String> {
         for (name, value) in values {
-            let failed = |error| format!("{SETTING_FAILED}{name} to `{value}`: {error}");
+            let failed = |error: io::Error| {
+                let is_missing = error.kind() == io::ErrorKind::NotFound && !sysctl::exists(name);
+                let why = if is_missing { NO_SUCH_SYSCTL.to_owned() } else { error.to_string() };
+                format!("{SETTING_FAILED}{name} to `{value}`: {why}")
+            };
             sysctl::write(name, value).map_err(failed)?;
         }
         Ok(())

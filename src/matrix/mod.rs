@@ -25,12 +25,14 @@ mod policy;
 mod problems;
 mod profile;
 mod read;
+mod refused_sysctl;
 mod remote;
 mod select;
 mod source;
 mod sysctl;
 mod text;
 mod tree;
+mod value_modules;
 
 #[cfg(test)]
 mod mistakes;

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use backproof_protocol::SETTING_FAILED;
 use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
@@ -121,18 +120,6 @@ impl Profile {
             places: BTreeMap::new(),
             left_out: Vec::new(),
         }
-    }
-
-    /// Why a guest has no verdict under this profile. If it could not set a sysctl, adds the setting's place and what to
-    /// do.
-    pub fn explain(&self, reason: &str) -> String {
-        let is_named = |name: &&String| reason.contains(&format!("{SETTING_FAILED}{name} to `"));
-        let Some(name) = self.sysctls.keys().find(is_named) else { return reason.to_owned() };
-        let place = match self.places.get(name) {
-            Some(SysctlPlace { file, line }) => format!("{}:{line}", file.display()),
-            None => format!("profile `{}`", self.name),
-        };
-        format!("{place}: {reason}; {}", sysctl::remedy(name, reason))
     }
 
     /// The profile with its files read.

@@ -174,20 +174,6 @@ fn not_applied(name: &str) -> Option<String> {
     }
 }
 
-/// The remedy if the kernel rejected this setting for this reason.
-pub(super) fn remedy(name: &str, reason: &str) -> &'static str {
-    match name {
-        "net.core.default_qdisc" | "net.ipv4.tcp_congestion_control" => {
-            "guests load no modules for settings: remove it from the profile, or use a kernel with it built in"
-        }
-        _ if reason.contains("No such file") => "this kernel has no such setting: remove it from the profile",
-        _ if reason.contains("Invalid argument") => {
-            "this kernel rejects the value: change it, or remove it from the profile"
-        }
-        _ => "remove it from the profile",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

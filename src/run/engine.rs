@@ -12,6 +12,7 @@ use super::boot_end::WireRecord;
 use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
+use super::profile_modules::add_profile_modules;
 use super::programs::{BadPrograms, programs};
 use super::settle::{Applies, Settlement, applies, modules};
 use super::trial::Trial;
@@ -245,7 +246,7 @@ async fn judge(
             Applies::No(reason) => skip(reason),
         }
     }
-    let (loaded, without) = modules(&kernel, &to_boot);
+    let (mut loaded, without) = modules(&kernel, &to_boot);
     to_boot.retain(|(bug, _)| !without.contains_key(bug));
     for (bug, boots) in without {
         tell.bug(&bug, kernel.release.as_ref(), &boots);
@@ -255,6 +256,9 @@ async fn judge(
         tell.questions.iter().filter_map(|question| asked.trial(&question.job)).filter(booted_bug).collect();
     if trials.is_empty() {
         return;
+    }
+    for text in add_profile_modules(&kernel, trials.iter().map(|trial| trial.profile), &mut loaded) {
+        let _ = events.send(Event::Note { kernel: entry.name.clone(), text });
     }
     let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
     let (natural, seeds) = (asked.natural, asked.seeds);

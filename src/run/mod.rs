@@ -10,6 +10,7 @@ mod event;
 mod guest_boot;
 mod look_cache;
 mod probe;
+mod profile_modules;
 mod programs;
 mod reach;
 mod recording;

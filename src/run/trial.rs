@@ -64,7 +64,9 @@ impl<'a> Trial<'a> {
         let crash = self.reproducer.own().and_then(|own| own.crash.as_ref()).map(CrashWanted::Described);
         let settlement = by_boot(&self.id(), JobTerms { ran, crash, strings: self.strings, alone }, end);
         match settlement.boots {
-            Boots::Broke(reason) => Settlement { boots: Boots::Broke(self.profile.explain(&reason)), ..settlement },
+            Boots::Broke(reason) => {
+                Settlement { boots: Boots::Broke(self.profile.explain(&reason, &end.notes)), ..settlement }
+            }
             _ => settlement,
         }
     }

@@ -7,6 +7,7 @@
 //! repeats what was sent last (RFC 8985, section 7).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -76,7 +77,8 @@ impl Burst {
     /// # Errors If the kernel or the wire fails.
     pub fn perform(&self, context: &Context, net: u8) -> Result<FloodObservation, WireError> {
         for (name, value) in self.settings.iter().filter(|(name, _)| !context.profile.contains_key(*name)) {
-            sysctl::write(name, value).tried("setting the burst's sysctls")?;
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}={value}: {error}"));
+            sysctl::write(name, value).map_err(named).tried("setting the burst's sysctls")?;
         }
         let somaxconn = sysctl::read(SOMAXCONN).ok().and_then(|value| value.parse().ok());
         raise_file_limit(2 * u64::from(self.clients) + 100)?;
