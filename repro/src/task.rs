@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::output::{print_line, say};
 use crate::reproducer::{BuiltInReproducer, CAPTURE_ROOM, Context, Findings, ms};
 use crate::sut::clock;
+use crate::wire::addresses;
 use crate::{own_program, registry};
 use backproof_protocol::{Capture, Conclusion, Job, MAX_LINE, Message, Mutation, Report, TimeLine};
 
@@ -28,12 +29,14 @@ pub struct Task {
     pub own_namespace: bool,
     /// Whether the kernel has IPv6.
     pub ipv6: bool,
+    /// The number of jobs that ran before in the same namespace.
+    pub turn: u8,
 }
 
 /// Runs the reproducer of one job and prints its messages, one a line, to stdout.
 pub fn run_job(task: &str) -> ExitCode {
     let started = Instant::now();
-    let Task { job, own_namespace, ipv6 } = match serde_json::from_str(task) {
+    let Task { job, own_namespace, ipv6, turn } = match serde_json::from_str(task) {
         Ok(task) => task,
         Err(error) => {
             say(format_args!("backproof-agent {SUBCOMMAND}: `{task}` is not a task: {error}"));
@@ -41,6 +44,7 @@ pub fn run_job(task: &str) -> ExitCode {
         }
     };
     report_panics(job.id.clone(), started);
+    addresses::take_turn(turn);
     if let Some(program) = job.program.clone() {
         let context = Context::new(&job, started, own_namespace, ipv6);
         let report = own_program::run(&context, &job, &program, print_message);

@@ -57,9 +57,9 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         }
     }
     let ipv6 = features.has("ipv6");
-    let start = |port: &mut Port, job: &Job, own_namespace| {
+    let start = |port: &mut Port, job: &Job, own_namespace, turn| {
         port.say(&Message::Started { job: job.id.clone() });
-        let task = Task { job: job.clone(), own_namespace, ipv6 };
+        let task = Task { job: job.clone(), own_namespace, ipv6, turn };
         // A task consists of strings and numbers, which always serialize.
         let task = serde_json::to_string(&task).unwrap_or_default();
         // The process that runs a user's program kills it at its deadline, with its process group.
@@ -74,16 +74,18 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
     let probes = if place == KernelOwner::Guest { Probes::insert(&plan.reach) } else { None };
     if probes.is_none() {
         let mut together = together.drain(..);
-        reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true)));
+        reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true, 0)));
     }
     let mut in_turn: VecDeque<_> = together.into_iter().map(|job| (job, &[][..], true)).chain(in_turn).collect();
+    let mut turn: u8 = 0;
     while let Some((job, sets, own_namespace)) = in_turn.pop_front() {
         let clean = (job.program.is_some() && !in_turn.is_empty()).then(Cleanliness::of_guest);
         let shared = sets.iter().copied().chain(job.sysctls.keys().map(String::as_str));
         let kept = Kept::of(shared.filter(|_| !own_namespace));
         let before = probes.as_ref().map(Probes::counts);
         let mut waiting = Some(job);
-        reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace)));
+        reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace, turn)));
+        turn = turn.wrapping_add(u8::from(!own_namespace));
         // A deferred crash comes after the program's end, and there is no event for one that does not come.
         thread::sleep(Duration::from_millis(job.run.settle_ms));
         if let (Some(probes), Some(before)) = (&probes, before) {

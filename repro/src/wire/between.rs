@@ -4,12 +4,13 @@
 //! No packet is forged, changed, duplicated or reordered.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::addresses::between as address;
 use super::namespace;
 use super::tun::Tun;
 use super::{Tried as _, WireError};
@@ -153,8 +154,4 @@ impl Between {
             Err(error) => Err(error).tried("waiting for the wire"),
         }
     }
-}
-
-fn address(net: u8, host: u8) -> IpAddr {
-    Ipv4Addr::new(10, 72, net, host).into()
 }

@@ -1,5 +1,6 @@
 //! The agent's network: a TUN device on which the agent is every remote host.
 
+pub mod addresses;
 pub mod between;
 pub mod capture;
 pub mod faults;
@@ -11,7 +12,7 @@ pub mod rtnetlink;
 pub mod tun;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -120,22 +121,22 @@ impl Wire {
 
     /// The kernel's IPv4 address.
     pub fn server(&self) -> IpAddr {
-        Ipv4Addr::new(10, 71, self.net, 1).into()
+        addresses::ipv4(self.net, 1)
     }
 
     /// The kernel's IPv6 address.
     pub fn server6(&self) -> IpAddr {
-        Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, 1).into()
+        addresses::ipv6(self.net, 1)
     }
 
     /// Another host's IPv4 address. `host` is 2 to 254.
     pub fn host(&self, host: u8) -> IpAddr {
-        Ipv4Addr::new(10, 71, self.net, host).into()
+        addresses::ipv4(self.net, host)
     }
 
     /// Another host's IPv6 address.
     pub fn host6(&self, host: u8) -> IpAddr {
-        Ipv6Addr::new(0xfd71, 0, 0, self.net.into(), 0, 0, 0, host.into()).into()
+        addresses::ipv6(self.net, host)
     }
 
     /// Whether the interface has generic segmentation offload, without which no segment is longer than the MSS; none if
