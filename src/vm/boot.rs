@@ -40,6 +40,13 @@ pub struct GuestSpec {
     pub time: Option<VirtualTime>,
 }
 
+impl GuestSpec {
+    /// How long the agent may wait after a report.
+    pub(crate) fn settle(&self) -> Duration {
+        Duration::from_millis(self.jobs.iter().map(|job| job.run.settle_ms).max().unwrap_or(0))
+    }
+}
+
 /// An observation during a boot.
 #[derive(Clone, Copy, Debug)]
 pub enum Observed<'a> {

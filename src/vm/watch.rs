@@ -40,7 +40,6 @@ pub(crate) async fn watch(
     let now = machine.now();
     let patience = spec.time.map_or(1, |_| VirtualTime::PATIENCE);
     let limit = |job: &Job| Duration::from_millis(job.deadline_ms).saturating_mul(patience);
-    let settle = spec.jobs.iter().map(|job| job.run.settle_ms).max().unwrap_or(0);
     let mut watch = Watch {
         accel: spec.accel,
         time: spec.time,
@@ -50,7 +49,7 @@ pub(crate) async fn watch(
         image_release: spec.release.as_deref(),
         deadlines,
         observe,
-        settle: Duration::from_millis(settle).saturating_mul(patience),
+        settle: spec.settle().saturating_mul(patience),
         limits: spec.jobs.iter().map(|job| (job.id.as_str(), limit(job))).collect(),
         console: Monitor::new(),
         agent: Conversation::new(&spec.jobs),
