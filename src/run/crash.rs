@@ -167,5 +167,9 @@ fn without_suffix(name: &str) -> &str {
 }
 
 #[cfg(test)]
+#[path = "crash_boots_tests.rs"]
+mod boots_tests;
+
+#[cfg(test)]
 #[path = "crash_tests.rs"]
 mod tests;

@@ -43,3 +43,31 @@ fn bound_shrinks_with_the_number_of_schedules() {
         assert!((bound(tried) - percent).abs() < 0.05, "{tried}: {}", bound(tried));
     }
 }
+
+#[test]
+fn stated_bound_is_wrong_in_at_most_five_percent_of_runs() {
+    const RUNS: u32 = 5000;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let (bad, good) = (showed(true), showed(false));
+    for chance in [0.05, 0.1, 0.2, 0.5, 0.9] {
+        for tried in [1, 3, 10, 20, 60] {
+            let mut wrong = 0;
+            for _ in 0..RUNS {
+                let shown: Vec<_> =
+                    (0..tried).map(|n| (Some(n), if rng.f64() < chance { &bad } else { &good })).collect();
+                let (_, count) = decide(shown).expect("a schedule");
+                wrong += u32::from(count.bound_percent().is_some_and(|bound| chance * 100.0 >= bound));
+            }
+            // The bound's 5 %, and four standard deviations of so many runs.
+            let most = f64::from(RUNS) * 0.05 + 4.0 * (f64::from(RUNS) * 0.05 * 0.95).sqrt();
+            assert!(f64::from(wrong) <= most, "{chance} in {tried}: {wrong} of {RUNS}");
+        }
+    }
+    // Where the chance is the bound itself, it is wrong as often as it says.
+    let bound = |tried| SeedCount { tried, affected: 0, first: None, broken: 0 }.bound_percent().expect("a bound");
+    for tried in [1_u32, 10, 59] {
+        let chance: f64 = bound(tried) / 100.0;
+        let clean = (0..RUNS).filter(|_| (0..tried).all(|_| rng.f64() >= chance)).count();
+        assert!((150..=350).contains(&clean), "{tried}: {clean} of {RUNS}");
+    }
+}
