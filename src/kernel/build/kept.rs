@@ -18,8 +18,9 @@ use crate::kernel::assemble;
 use crate::kernel::image::BUILT_IMAGE;
 use crate::kernel::store::{Store, sha256_of_parts};
 
-/// Increase it if the same source would build another kernel, for example by other arguments of make.
-const FORMAT: &str = "2";
+/// Increase it if the same source would build another kernel, for example by other arguments of make, or if its code
+/// would be described differently.
+const FORMAT: &str = "3";
 
 /// The end of a built kernel's release. It is the same for all, so that a change that compiles to nothing gives the
 /// same image.

@@ -19,6 +19,7 @@ mod order;
 mod origin;
 mod patch;
 mod prepared;
+mod relocation;
 mod revision;
 mod snapshot;
 mod source_copy;

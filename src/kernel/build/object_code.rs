@@ -3,23 +3,31 @@
 //!
 //! References are followed to names: a relocation (System V ABI for x86-64, 4.4) or a branch inside the section becomes
 //! the symbol that it leads to, or the text of a string. All bytes that are loaded count; only the line numbers in the table
-//! of `WARN_ON` don't.
+//! of `WARN_ON` and the tables of the unwinder don't. An entry of a table about code counts as a part of its function.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use object::read::elf::ElfFile64;
 use object::{
-    Object as _, ObjectSection as _, ObjectSymbol as _, Relocation, RelocationFlags, RelocationTarget, SectionFlags,
-    SectionKind, SymbolKind, elf,
+    Object as _, ObjectSection as _, ObjectSymbol as _, Relocation, RelocationTarget, SectionFlags, SectionKind,
+    SymbolKind, elf,
 };
 use sha2::{Digest as _, Sha256};
 
+use super::relocation::{is_relative, width};
 use crate::kernel::store;
 
 /// The table of `WARN_ON` and `BUG`, and the size of its entries (`struct bug_entry` in include/asm-generic/bug.h, with
 /// CONFIG_DEBUG_BUGVERBOSE and relative pointers): the line is in two bytes from the eighth on.
 const BUG_TABLE: (&str, u64) = ("__bug_table", 12);
+
+/// Tables about places in functions, whose entries begin with such a place (include/asm-generic/vmlinux.lds.h).
+const CODE_TABLES: [&str; 6] =
+    ["__bug_table", "__ex_table", "__jump_table", ".altinstructions", ".parainstructions", ".static_call_sites"];
+
+/// The sections of objtool's tables for the unwinder, which follow from the code.
+const UNWINDER: &str = ".orc_";
 
 /// One function or variable of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +62,9 @@ pub(super) fn compiled_symbols(bytes: &[u8]) -> Option<Vec<CompiledSymbol>> {
     ObjectCode::read(&file)?.symbols()
 }
 
+/// What tables say of functions, which are named by their section and their start.
+type CodeEntries = BTreeMap<(usize, u64), Vec<u8>>;
+
 struct ObjectCode<'f> {
     file: &'f ElfFile64<'f>,
     sections: BTreeMap<usize, SectionCode<'f>>,
@@ -86,7 +97,7 @@ impl<'f> ObjectCode<'f> {
             let (name, kind, data) = (section.name().ok()?, section.kind(), section.data().ok()?);
             let relocations = section.relocations().collect();
             let is_loaded = matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(elf::SHF_ALLOC))
-                && !name.starts_with(".discard");
+                && ![".discard", UNWINDER].iter().any(|start| name.starts_with(start));
             let (symbols, starts) = (Vec::new(), BTreeSet::new());
             let code = SectionCode { name, kind, is_loaded, data, relocations, symbols, starts };
             sections.insert(section.index().0, code);
@@ -123,28 +134,32 @@ impl<'f> ObjectCode<'f> {
     }
 
     fn symbols(&self) -> Option<Vec<CompiledSymbol>> {
-        let mut found = Vec::new();
-        for (index, section) in self.sections.iter().filter(|(_, section)| section.is_loaded) {
+        let loaded = || self.sections.iter().filter(|(_, section)| section.is_loaded);
+        let (mut found, mut entries) = (Vec::new(), CodeEntries::new());
+        for (_, section) in loaded() {
+            let rest = self.rest(section, &mut entries)?;
+            if !rest.is_empty() {
+                found.push(CompiledSymbol::new(false, format!("rest of {}", section.name), rest.len() as u64, rest));
+            }
+        }
+        for (index, section) in loaded() {
             for place in &section.symbols {
-                let content = match (section.data.is_empty(), place.is_function) {
+                let mut content = match (section.data.is_empty(), place.is_function) {
                     // Without content: `.bss`.
                     (true, _) => section.name.as_bytes().to_vec(),
                     (false, true) => self.function(*index, section, place)?,
                     (false, false) => self.data(section, place.start, place.size)?,
                 };
+                content.extend(entries.get(&(*index, place.start)).into_iter().flatten());
                 let name = if place.is_function { place.name.to_owned() } else { unnumbered(place.name) };
                 found.push(CompiledSymbol::new(place.is_function, name, place.size, content));
-            }
-            let rest = self.rest(section)?;
-            if !rest.is_empty() {
-                found.push(CompiledSymbol::new(false, format!("rest of {}", section.name), rest.len() as u64, rest));
             }
         }
         Some(found)
     }
 
     /// What no symbol covers: assembler without sizes, tables, constants. References to constants follow them already.
-    fn rest(&self, section: &SectionCode<'f>) -> Option<Vec<u8>> {
+    fn rest(&self, section: &SectionCode<'f>, entries: &mut CodeEntries) -> Option<Vec<u8>> {
         if section.kind == SectionKind::ReadOnlyString || section.data.is_empty() {
             return Some(Vec::new());
         }
@@ -153,11 +168,49 @@ impl<'f> ObjectCode<'f> {
         let covered = section.symbols.iter().map(|place| (place.start, place.start.saturating_add(place.size)));
         for (start, after) in covered.chain([(end, end)]) {
             if at < start && !section.is_padding(at, start.min(end) - at)? {
-                put(&mut rest, &self.data(section, at, start.min(end) - at)?);
+                self.split(section, at, start.min(end), &mut rest, entries)?;
             }
             at = at.max(after);
         }
         Some(rest)
+    }
+
+    /// Divides bytes without a symbol between the functions that they point into, and the rest: otherwise a function's
+    /// change would show as changed data, too.
+    fn split(
+        &self,
+        section: &SectionCode<'f>,
+        from: u64,
+        to: u64,
+        rest: &mut Vec<u8>,
+        entries: &mut CodeEntries,
+    ) -> Option<()> {
+        let is_table = CODE_TABLES.contains(&section.name);
+        let mut pieces = vec![(from, None)];
+        // Elsewhere only the reference itself is the function's; relative ones count from places that nothing tells.
+        for (field, relocation) in section.relocations.range(from..to).filter(|(_, at)| is_table || !is_relative(at)) {
+            let Some((function, is_inside)) = self.function_at(relocation) else { continue };
+            pieces.push((*field, is_inside.then_some(function)));
+            if !is_table {
+                pieces.push((field + width(relocation) as u64, None));
+            }
+        }
+        let ends = pieces.iter().skip(1).map(|piece| piece.0).chain([to]);
+        for ((start, owner), end) in pieces.iter().zip(ends).filter(|((start, _), end)| start < end) {
+            let content = self.data(section, *start, end - start)?;
+            put(owner.map_or(&mut *rest, |owner| entries.entry(owner).or_default()), &content);
+        }
+        Some(())
+    }
+
+    /// The function that a reference leads to, and whether it leads behind its start.
+    fn function_at(&self, relocation: &Relocation) -> Option<((usize, u64), bool)> {
+        let RelocationTarget::Symbol(index) = relocation.target() else { return None };
+        let symbol = self.file.symbol_by_index(index).ok()?;
+        let (section, at) = (symbol.section_index()?.0, symbol.address().checked_add_signed(relocation.addend())?);
+        let place = self.sections.get(&section)?.symbols.iter().rfind(|place| place.start <= at)?;
+        let is_in = place.is_function && at - place.start <= place.size;
+        is_in.then_some(((section, place.start), at > place.start))
     }
 
     /// A function's instructions, each with the names that it refers to.
@@ -300,21 +353,6 @@ impl SectionCode<'_> {
         let mut fields = self.relocations.keys().copied();
         let (first, third) = (fields.next()?, fields.nth(1).unwrap_or(self.data.len() as u64));
         third.checked_sub(first)
-    }
-}
-
-/// Whether a relocation counts from its own place.
-fn is_relative(relocation: &Relocation) -> bool {
-    matches!(relocation.flags(), RelocationFlags::Elf { r_type } if [elf::R_X86_64_PC32, elf::R_X86_64_PLT32, elf::R_X86_64_PC64, elf::R_X86_64_PC8, elf::R_X86_64_PC16].contains(&r_type))
-}
-
-/// Bytes that a relocation fills in.
-fn width(relocation: &Relocation) -> usize {
-    match relocation.flags() {
-        RelocationFlags::Elf { r_type: elf::R_X86_64_64 | elf::R_X86_64_PC64 } => 8,
-        RelocationFlags::Elf { r_type: elf::R_X86_64_8 | elf::R_X86_64_PC8 } => 1,
-        RelocationFlags::Elf { r_type: elf::R_X86_64_16 | elf::R_X86_64_PC16 } => 2,
-        _ => 4,
     }
 }
 

@@ -113,6 +113,36 @@ asm(".text\nunsized: nop\nnop\nret\n");
 }
 
 #[test]
+fn entry_of_a_table_about_code_is_its_function_s() {
+    let base = r#"
+extern int printk(const char *text, int number);
+#define WARN(flags) asm volatile("1: ud2\n" \
+	".pushsection __bug_table, \"a\"\n.long 1b - .\n.long name - .\n.word %c0\n.word " flags "\n.popsection" \
+	: : "i"(__LINE__))
+__attribute__((noinline)) int quiet(int a) { return printk("quiet", a); }
+__attribute__((noinline)) int warns(int a) { if (a > 3) WARN("1"); return printk("warns", a); }
+__attribute__((noinline)) int other(int a) { if (a > 4) WARN("1"); return printk("other", a); }
+asm(".section .rodata.name, \"a\"\nname: .long 1\n.previous");
+asm(".section .orc_unwind, \"a\"\n.long 7\n.previous");
+"#;
+    let before = compiled(base);
+    assert!(!before.contains_key("rest of __bug_table"), "{before:?}");
+    for (old, new, expected) in [
+        // The warnings of all functions move.
+        ("(\"quiet\", a)", "(\"quiet\", a * 7 + printk(\"more\", a))", &["quiet"][..]),
+        ("a > 3)", "a * a + printk(\"more\", a) > 3)", &["warns"]),
+        ("a > 3) WARN(\"1\")", "a > 3) WARN(\"2\")", &["warns"]),
+        (".long 7", ".long 8", &[]),
+    ] {
+        assert!(base.contains(old), "{old}");
+        let after = compiled(&base.replace(old, new));
+        assert!(after.keys().eq(before.keys()), "{after:?}");
+        let found: Vec<&String> = before.keys().filter(|name| before.get(*name) != after.get(*name)).collect();
+        assert_eq!(found, expected, "{old}");
+    }
+}
+
+#[test]
 fn other_files_and_damaged_objects_have_no_symbols() {
     let folder = tempfile::tempdir().unwrap();
     let (file, object) = (folder.path().join("a.c"), folder.path().join("a.o"));
