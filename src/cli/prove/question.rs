@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 
 use super::Prove;
-use crate::cli::{AccelArg, Stop, TimeArg, host, matrix_file};
+use crate::cli::{AccelArg, MachineArgs, Stop, TimeArg, host, matrix_file};
 use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
 use crate::results::MatrixDocument;
 use crate::run::{CacheUse, Lab, RunPlan};
@@ -71,8 +71,9 @@ impl ProofQuestion {
     pub(super) fn lab(args: &Prove, default: u32) -> Result<(Arc<Lab>, u32), Stop> {
         let is_real = is_real(args);
         let seeds = args.seeds.unwrap_or(if is_real { 1 } else { default });
-        // More than one seed asks for virtual time.
-        let lab = host::lab(&args.host, if is_real { seeds } else { seeds.max(2) }, args.offline, false, host::cpus())?;
+        let time = if is_real { args.host.time } else { Some(TimeArg::Virtual) };
+        let machine = MachineArgs { time, ..args.host.clone() };
+        let lab = host::lab(&machine, seeds, args.offline, false, host::cpus())?;
         Ok((Arc::new(lab), seeds))
     }
 }
