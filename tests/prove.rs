@@ -81,6 +81,8 @@ fn verdict_flips_at_a_patch_of_a_tree() {
     assert_eq!(proof["code"]["files"][0], "net/b.c");
     assert_eq!(proof["sides"][1]["build"]["compiled"], 1, "{proof:#}");
     assert_eq!(fs::read_to_string(lab.source.path().join("net/b.c")).expect("a file"), "behaves: -affected\n");
+    let proof = lab.proof(&["--tree", "linux", "--patch", "fix.patch", "--seeds", "1"], 0);
+    assert_eq!(proof["tool"]["time"], "virtual, seed 1, shift 4");
 
     // The patch goes into the tree: then it is taken out.
     lab.source.write("net/b.c", "behaves: -fixed\n");
