@@ -12,7 +12,7 @@ mod tree;
 mod unpack;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use super::build::{BuildError, BuildStep, SourceId, Toolchain, toolchain};
 pub use kept::{Built, ControlStatus, standing};
@@ -24,7 +24,7 @@ use self::tree::ControlTree;
 use super::build::free_mib;
 use super::obtain::Obtain;
 use super::progress::Progress;
-use super::store::Store;
+use super::store::{Store, StoreLock};
 use crate::recipe::{Control, ControlLine, ControlRecipe, Recipes};
 use crate::shim::Shim;
 
@@ -122,6 +122,36 @@ pub fn build(wanted: &BuildRequest, with: &BuildContext) -> BuildOutcome {
     outcome
 }
 
+/// The source of a line without any control's patch. Builds of the line wait while this exists.
+#[derive(Debug)]
+pub struct StockSource {
+    /// Its identity.
+    pub id: SourceId,
+    /// Its folder in the cache.
+    pub tree: PathBuf,
+    _lock: StoreLock,
+}
+
+/// Fetches and unpacks the source of a line, unless the cache has it.
+///
+/// # Errors
+/// If it cannot be fetched or unpacked.
+pub fn stock_source(line: &'static ControlLine, with: &BuildContext) -> Result<StockSource, BuildError> {
+    make_folder(&with.store.path("controls").join(&line.name), BuildStep::Fetch)?;
+    let mut source = with.obtain(&line.name, |obtain| source::package(line, obtain))?;
+    let lock = lock(&line.name, with)?;
+    loop {
+        match unpacked(&source, with)? {
+            UnpackedSource::Replaced(newer) => source = newer,
+            UnpackedSource::Tree(tree) => {
+                // Without a patch nothing can fail to fit.
+                let _ = tree.patch(None, with.store)?;
+                return Ok(StockSource { id: source.id, tree: tree.src(), _lock: lock });
+            }
+        }
+    }
+}
+
 fn build_all(wanted: &BuildRequest, with: &BuildContext, outcome: &mut BuildOutcome) -> Result<(), BuildError> {
     let toolchain = toolchain()?;
     make_folder(&with.store.path("controls/kept"), BuildStep::Fetch)?;
@@ -178,13 +208,7 @@ fn build_of(
     if missing.is_empty() {
         return Ok(None);
     }
-    let line = source.line.name.clone();
-    let waiting = || {
-        let what = format!("another build of {line}");
-        (with.tell)(BuildEvent::Source { line: line.clone(), progress: Progress::Waiting { what } });
-    };
-    let lock = with.store.lock(&format!("controls-{line}"), waiting);
-    let _lock = lock.map_err(BuildError::cache(BuildStep::Fetch))?;
+    let _lock = lock(&source.line.name, with)?;
     // The other build may have built them.
     take_kept(&mut missing, source, toolchain, with, outcome)?;
     if missing.is_empty() {
@@ -205,6 +229,16 @@ fn build_of(
         }
     }
     Ok(None)
+}
+
+/// Waits for other builds of the line.
+fn lock(line: &str, with: &BuildContext) -> Result<StoreLock, BuildError> {
+    let waiting = || {
+        let what = format!("another build of {line}");
+        (with.tell)(BuildEvent::Source { line: line.to_owned(), progress: Progress::Waiting { what } });
+    };
+    let lock = with.store.lock(&format!("controls-{line}"), waiting);
+    lock.map_err(BuildError::cache(BuildStep::Fetch))
 }
 
 /// Removes from `missing` the controls that are in the store.
