@@ -9,7 +9,7 @@ use backproof_protocol::{Job, Plan, VERSION};
 
 use super::Lab;
 
-fn shim() -> Shim {
+pub fn shim() -> Shim {
     Shim::at(env!("CARGO_BIN_EXE_backproof").into())
 }
 

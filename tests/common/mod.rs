@@ -17,6 +17,7 @@ pub mod fake_source;
 #[allow(clippy::unwrap_used, reason = "shared with the unit tests, which may")]
 pub mod fixtures;
 pub mod guests;
+pub mod kernel_history;
 pub mod rpms;
 pub mod server;
 #[path = "../../src/small_disk.rs"]
