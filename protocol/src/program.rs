@@ -19,13 +19,16 @@ pub enum ProgramProtocol {
     Ktap,
     /// The Test Anything Protocol, versions 12 to 14 (testanything.org).
     Tap,
+    /// packetdrill's messages. Its exit status is 1 for a mismatch and for any other failure.
+    Packetdrill,
     /// Only a crash of the kernel shows the bug. Exit status 0 and the program's deadline both mean that none came.
     Crash,
 }
 
 impl ProgramProtocol {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Backproof, Self::ExitStatus, Self::Ltp, Self::Ktap, Self::Tap, Self::Crash];
+    pub const ALL: [Self; 7] =
+        [Self::Backproof, Self::ExitStatus, Self::Ltp, Self::Ktap, Self::Tap, Self::Packetdrill, Self::Crash];
 
     /// Its name in dossiers.
     pub fn as_str(self) -> &'static str {
@@ -35,6 +38,7 @@ impl ProgramProtocol {
             Self::Ltp => "ltp",
             Self::Ktap => "ktap",
             Self::Tap => "tap",
+            Self::Packetdrill => "packetdrill",
             Self::Crash => "crash",
         }
     }

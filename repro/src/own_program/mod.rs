@@ -17,6 +17,7 @@ use backproof_protocol::{Conclusion, Job, Message, PROGRAMS_DIR, ProgramProtocol
 mod judge;
 mod ltp;
 mod output;
+mod packetdrill;
 mod place;
 mod tap;
 
@@ -58,7 +59,9 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, Progr
     context.enter_namespace().map_err(ProgramJudgement::error)?;
     place::enter_new().map_err(ProgramJudgement::error)?;
     place::mount_for(&job.run.mounts)?;
-    Ok(Path::new(PROGRAMS_DIR).join(program))
+    let path = Path::new(PROGRAMS_DIR).join(program);
+    place::link_files(&path).map_err(ProgramJudgement::error)?;
+    Ok(path)
 }
 
 /// Runs the program until it shows the bug, breaks, or has run often enough.

@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use super::Say;
 use super::judge::{self, ProgramJudgement};
 use super::ltp::{self, LtpLines};
+use super::packetdrill::{self, PacketdrillLines};
 use super::tap::{self, TapKind, TapLines};
 use backproof_protocol::{Message, ProgramProtocol};
 
@@ -50,6 +51,8 @@ pub(super) enum Heard {
     Ltp(LtpLines),
     /// Lines of TAP or KTAP.
     Tap(TapLines),
+    /// Messages of packetdrill.
+    Packetdrill(PacketdrillLines),
 }
 
 /// Reads a stream to its end. Its first lines are passed on for people.
@@ -66,6 +69,7 @@ pub(super) fn take(
     let heard = match (protocol, stream) {
         (ProgramProtocol::Backproof, Stream::Stdout) => return whole(pipe),
         (ProgramProtocol::Ltp, _) => Heard::Ltp(LtpLines::default()),
+        (ProgramProtocol::Packetdrill, Stream::Stderr) => Heard::Packetdrill(PacketdrillLines::default()),
         (ProgramProtocol::Ktap | ProgramProtocol::Tap, Stream::Stdout) => Heard::Tap(TapLines::default()),
         _ => Heard::Nothing,
     };
@@ -97,6 +101,7 @@ fn lines(mut heard: Heard, stream: Stream, pipe: impl Read, job: &str, say: Say)
         match &mut heard {
             Heard::Ltp(lines) if at_start => lines.line(text),
             Heard::Tap(lines) if at_start => lines.line(text),
+            Heard::Packetdrill(lines) if at_start => lines.line(text),
             _ => {}
         }
         at_start = line.ends_with(b"\n");
@@ -125,6 +130,7 @@ pub(super) fn judge(protocol: ProgramProtocol, status: ExitStatus, stdout: Heard
             let kind = if protocol == ProgramProtocol::Ktap { TapKind::Ktap } else { TapKind::Tap };
             tap::judge(kind, status, &lines)
         }
+        (_, Heard::Packetdrill(lines)) => packetdrill::judge(status, &lines),
         _ if protocol == ProgramProtocol::Crash => judge::without_crash(status),
         _ => judge::by_status(status),
     }

@@ -1,6 +1,7 @@
 //! The surroundings of a user's program in a guest: mounts of its own, so that it leaves none behind.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
@@ -36,6 +37,27 @@ pub(super) fn mount_for(mounts: &[GuestMount]) -> Result<(), ProgramJudgement> {
             Ok(()) | Err(Errno::BUSY) => {}
             Err(Errno::NODEV) => return Err(skip(kind)),
             Err(error) => return Err(ProgramJudgement::error(format!("cannot mount {kind} on {at}: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// The name of a shell among a program's files.
+const SHELL: &str = "sh";
+
+/// Links the files beside a program into its working directory, where programs of others expect them, and a shell to
+/// where system(3) runs it.
+pub(super) fn link_files(program: &Path) -> Result<(), String> {
+    let folder = program.parent().unwrap_or(program);
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != program) {
+        let Some(name) = path.file_name() else { continue };
+        // Without tmpfs, another program may have left a file of that name in /tmp.
+        let _ = symlink(&path, Path::new("/tmp").join(name));
+        if name == SHELL {
+            // A guest has no shell of its own. Programs that share it use the first.
+            let _ = fs::create_dir_all("/bin");
+            let _ = symlink(&path, "/bin/sh");
         }
     }
     Ok(())
