@@ -26,6 +26,8 @@ pub mod host;
 
 pub mod guest;
 
+pub mod import;
+
 pub mod vm;
 
 pub mod evidence;

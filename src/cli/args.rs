@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{kernels, prove, reproducer, validate};
+use super::{import, kernels, prove, reproducer, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -58,6 +58,9 @@ pub(super) enum Command {
     /// Try a reproducer of your own
     #[command(subcommand)]
     Reproducer(reproducer::Reproducer),
+    /// Make dossiers of tests and reproducers of others
+    #[command(subcommand)]
+    Import(import::Import),
     /// Print a completion script for a shell
     Completions {
         /// Shell to print the script for

@@ -20,6 +20,7 @@ mod doctor;
 mod help;
 mod host;
 mod host_command;
+mod import;
 mod kernels;
 mod matrix_file;
 mod pins;
@@ -107,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Bugs(args) => bugs::bugs(&args),
         Command::Reproducer(command) => reproducer::reproducer(&command),
+        Command::Import(command) => import::import(&command),
         Command::Completions { shell } => help::completions(shell),
         Command::Man { command } => help::man(command.as_deref()),
     };

@@ -83,6 +83,14 @@ impl GuestProgram {
         Ok(Self { bug: bug.clone(), files })
     }
 
+    /// Whether these bytes are a program that a guest can run.
+    ///
+    /// # Errors
+    /// What they are instead, and what was expected.
+    pub fn check(bytes: &[u8]) -> Result<(), String> {
+        check(bytes)
+    }
+
     /// Whose it is, and the name of its folder in the guest.
     pub fn folder(&self) -> &str {
         self.bug.as_str()

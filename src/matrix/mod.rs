@@ -39,7 +39,7 @@ mod mistakes;
 
 pub use build::{BuildOrigin, BuildSource};
 pub use dossier::{
-    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle,
+    Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle, DOSSIERS_MAX,
     DistributionLine, Elsewhere, First, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, OwnProgram,
     PackageVersion, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature, SignatureCase,
     SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TellingString, Upstream, c,

@@ -9,6 +9,7 @@ mod fetching;
 mod formats;
 mod grid;
 mod host;
+mod import;
 mod indexing;
 mod json;
 mod kernels;
@@ -26,6 +27,7 @@ pub use bugs::{bugs, story};
 pub use building::Building;
 pub use fetching::Fetching;
 pub use formats::{Document, RUN_FORMATS, RunFormat, RunReport};
+pub use import::ImportDocument;
 pub use indexing::Indexing;
 pub use kernels::{
     ArchiveDocument, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,

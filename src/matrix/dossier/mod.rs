@@ -26,7 +26,7 @@ mod mistakes;
 pub use chain::{Backport, Step};
 pub use crash::{CrashKind, CrashOracle};
 pub use find::{NoSuchBug, is_cve};
-pub use folder::BadDossiers;
+pub use folder::{BadDossiers, DOSSIERS_MAX};
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use mitigation::{Measure, Mitigation};
 pub use own_program::OwnProgram;

@@ -1,0 +1,145 @@
+//! What an LTP test needs of a kernel and its guest, by its metadata.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backproof_protocol::GuestMount;
+
+use super::super::candidate::DEADLINE_MAX;
+use super::super::{Rejected, RejectionKind, kconfig};
+use super::metadata::LtpTest;
+use crate::matrix::Needs;
+
+/// Memory that a guest needs beside what a test asks for, in MiB.
+const OWN_MIB: u64 = 256;
+
+/// Memory of a guest with an unknown number of huge pages, in MiB.
+const HUGEPAGES_MIB: u64 = 1024;
+
+/// The most memory and processors that are asked for.
+const MOST: (u64, u64) = (16 << 10, 8);
+
+/// The time that a test gets beside its own limit, because its library has to report first.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a test needs.
+#[derive(Debug)]
+pub(super) struct LtpNeeds {
+    pub(super) needs: Needs,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) deadline: Duration,
+    pub(super) notes: Vec<String>,
+}
+
+impl LtpNeeds {
+    /// Reads them. A test that names no time limit has this one, in seconds.
+    ///
+    /// # Errors
+    /// If a guest does not have it.
+    pub(super) fn of(test: &LtpTest, timeout: u64) -> Result<Self, Rejected> {
+        let rejected = |kind, why: &str| Err(Rejected::new(&test.name, kind, why));
+        let machines = test.texts("supported_archs");
+        if !machines.is_empty() && !machines.contains(&"x86_64") {
+            return rejected(RejectionKind::Machine, &format!("only for {}", machines.join(", ")));
+        }
+        if test.number("needs_abi_bits") == Some(32) {
+            return rejected(RejectionKind::Machine, "only for 32-bit programs");
+        }
+        if let Some(why) = disk(test) {
+            return rejected(RejectionKind::Disk, &why);
+        }
+        if test.number("min_swap_avail").is_some_and(|mib| mib > 0) {
+            return rejected(RejectionKind::Swap, "needs swap space, which a guest lacks");
+        }
+        let commands = commands(test);
+        if !commands.is_empty() {
+            return rejected(RejectionKind::Commands, &format!("runs {}", commands.join(", ")));
+        }
+        if test.flag("runs_script") {
+            return rejected(RejectionKind::Script, "runs a script: a guest has no interpreter");
+        }
+        let (mut needs, mut notes) = (Needs::default(), Vec::new());
+        for expression in test.texts("needs_kconfigs") {
+            match kconfig::required(expression) {
+                Some(options) => needs.config.extend(options),
+                None => {
+                    let why = format!("needs the configuration {expression:.100}, which no dossier can express");
+                    return rejected(RejectionKind::Configuration, &why);
+                }
+            }
+        }
+        needs.modules.extend(test.texts("needs_drivers").into_iter().map(str::to_owned));
+        needs.modules.extend(kconfig::modules(&needs.config));
+        if test.flag("needs_device") {
+            needs.modules.push("loop".to_owned());
+        }
+        if test.flag("needs_overlay") {
+            needs.modules.push("overlay".to_owned());
+        }
+        let (most_memory, most_cpus) = MOST;
+        needs.cpus = test.number("min_cpus").map(|number| number.clamp(1, most_cpus)).and_then(|n| n.try_into().ok());
+        needs.memory_mib = memory(test).map(|mib| mib.min(most_memory)).and_then(|mib| mib.try_into().ok());
+        let of_cgroup = test.has("needs_cgroup_ctrls") || test.has("needs_cgroup_ver");
+        if of_cgroup && test.text("needs_cgroup_ver") != Some("1") {
+            needs.mounts.push(GuestMount::Cgroup2);
+        }
+        if test.has("min_kver") {
+            notes.push("it skips old kernels by itself (min_kver)".to_owned());
+        }
+        dedup(&mut needs.config);
+        dedup(&mut needs.modules);
+        // A guest has no copy of the kernel's configuration: backproof checks `needs.config` itself.
+        let env = BTreeMap::from([("KCONFIG_SKIP_CHECK".to_owned(), "1".to_owned())]);
+        Ok(Self { needs, env, deadline: deadline(test, timeout), notes })
+    }
+}
+
+/// Why a test needs a disk with a file system; none if it needs none.
+fn disk(test: &LtpTest) -> Option<String> {
+    let kinds: Vec<&str> = test.items("filesystems").iter().filter_map(|one| one["type"].as_str()).collect();
+    // A test for all file systems runs on tmpfs, if no other has a mkfs.
+    let only = |list: &[&str]| !list.is_empty() && list.iter().all(|kind| *kind == "tmpfs");
+    if only(&kinds) || test.flag("all_filesystems") && !test.texts("skip_filesystems").contains(&"tmpfs") {
+        return None;
+    }
+    if !kinds.is_empty() {
+        return Some(format!("needs a disk with {}, and a guest has no mkfs", kinds.join(", ")));
+    }
+    let formats = ["format_device", "mount_device", "all_filesystems"].into_iter().find(|key| test.flag(key));
+    formats.map(|key| format!("needs a formatted disk ({key}), and a guest has no mkfs"))
+}
+
+/// The programs that it cannot do without. Old metadata list their names, newer ones objects.
+fn commands(test: &LtpTest) -> Vec<String> {
+    let named = test.texts("needs_cmds").into_iter().map(str::to_owned);
+    let objects = test.items("needs_cmds").iter().filter(|one| one["optional"].as_bool() != Some(true));
+    named.chain(objects.filter_map(|one| one["cmd"].as_str().map(str::to_owned))).collect()
+}
+
+/// The memory that its guest needs, in MiB.
+fn memory(test: &LtpTest) -> Option<u64> {
+    let asked = test.number("min_mem_avail").map(|mib| mib.saturating_add(OWN_MIB));
+    // A huge page has 2 MiB.
+    let pages = test.texts("hugepages").first().map(|count| {
+        count.parse().map_or(HUGEPAGES_MIB, |pages: u64| pages.saturating_mul(2).saturating_add(2 * OWN_MIB))
+    });
+    asked.max(pages).filter(|mib| *mib > OWN_MIB + 64)
+}
+
+/// The time limit: its library ends it after its timeout and its runtime, for each variant.
+fn deadline(test: &LtpTest, timeout: u64) -> Duration {
+    let limit = match test.number("timeout") {
+        Some(seconds) => seconds,
+        None if test.has("timeout") => return DEADLINE_MAX,
+        None => timeout,
+    };
+    let runtime = test.number("runtime").or_else(|| test.number("max_runtime"));
+    let variants = test.number("test_variants").unwrap_or(1).max(1);
+    let seconds = limit.saturating_add(runtime.unwrap_or(0)).saturating_mul(variants);
+    Duration::from_secs(seconds).saturating_add(GRACE).min(DEADLINE_MAX)
+}
+
+fn dedup(list: &mut Vec<String>) {
+    list.sort();
+    list.dedup();
+}

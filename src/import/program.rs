@@ -1,0 +1,46 @@
+//! Checks programs of others, and reads from them what they need of a guest.
+
+use std::path::Path;
+
+use backproof_protocol::GuestMount;
+use memchr::memmem;
+
+use super::{Rejected, RejectionKind};
+use crate::guest::{GuestProgram, PROGRAM_MAX};
+use crate::regular;
+
+/// Texts of a program that opens files of a mounted file system.
+const MOUNTS: [(&[u8], GuestMount); 6] = [
+    (b"/dev/ptmx\0", GuestMount::Devpts),
+    (b"/dev/pts\0", GuestMount::Devpts),
+    (b"/dev/shm/\0", GuestMount::Shm),
+    (b"/sys/kernel/debug/", GuestMount::Debugfs),
+    (b"/sys/kernel/tracing/", GuestMount::Tracefs),
+    (b"/dev/hugepages", GuestMount::Hugetlbfs),
+];
+
+/// The bytes of a program that runs in a guest.
+pub(super) fn read(name: &str, path: &Path) -> Result<Vec<u8>, Rejected> {
+    let bytes = regular::read(path, PROGRAM_MAX as u64).map_err(|error| {
+        Rejected::new(name, RejectionKind::Unfit, format!("cannot read {}: {error}", path.display()))
+    })?;
+    if bytes.starts_with(b"#!") {
+        return Err(Rejected::new(name, RejectionKind::Script, "a script: a guest has no interpreter"));
+    }
+    match GuestProgram::check(&bytes) {
+        Ok(()) => Ok(bytes),
+        Err(why) if why.contains("linked dynamically") => {
+            Err(Rejected::new(name, RejectionKind::Dynamic, "linked dynamically: link it statically: LDFLAGS=-static"))
+        }
+        Err(why) => Err(Rejected::new(name, RejectionKind::Unfit, why)),
+    }
+}
+
+/// The file systems that a program seems to use.
+pub(super) fn mounts(bytes: &[u8]) -> Vec<GuestMount> {
+    let used = MOUNTS.iter().filter(|(text, _)| memmem::find(bytes, text).is_some());
+    let mut mounts: Vec<GuestMount> = used.map(|(_, mount)| *mount).collect();
+    mounts.sort();
+    mounts.dedup();
+    mounts
+}

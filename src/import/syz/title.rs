@@ -1,0 +1,198 @@
+//! The titles that syzkaller gives crashes, and the first lines of the kernel's reports.
+
+use super::super::candidate::CrashWords;
+use crate::matrix::CrashKind;
+
+use CrashKind::{
+    Atomic, Bug, HardLockup, HungTask, Kasan, Kcsan, Kfence, Kmsan, ListCorruption, Lockdep, Oops, OutOfMemory, Panic,
+    RcuStall, Refcount, SoftLockup, Ubsan, Warning,
+};
+
+/// The most lines of a report to look at.
+const LINES_MAX: usize = 20_000;
+
+/// The most functions of a title: `KCSAN: data-race in a / b` has two.
+const FRAMES_MAX: usize = 4;
+
+/// How titles begin, and the kinds of crash. The special stand before the general. Titles without a kind cannot be
+/// recognised in a guest.
+const TITLES: [(&str, &[CrashKind]); 46] = [
+    ("KASAN: null-ptr-deref", &[Kasan, Oops]),
+    ("KASAN:", &[Kasan]),
+    ("KMSAN:", &[Kmsan]),
+    ("KCSAN:", &[Kcsan]),
+    ("KFENCE:", &[Kfence]),
+    ("UBSAN:", &[Ubsan]),
+    ("general protection fault", &[Oops]),
+    ("BUG: unable to handle", &[Oops]),
+    ("unable to handle", &[Oops]),
+    ("BUG: sleeping function called from invalid context", &[Atomic]),
+    ("sleeping function called from invalid context", &[Atomic]),
+    ("BUG: scheduling while atomic", &[Atomic]),
+    ("scheduling while atomic", &[Atomic]),
+    ("BUG: corrupted list", &[ListCorruption, Bug]),
+    ("BUG: soft lockup", &[SoftLockup]),
+    ("BUG: bad unlock balance", &[Lockdep]),
+    ("BUG: held lock freed", &[Lockdep]),
+    ("BUG: rwlock", &[Lockdep]),
+    ("BUG: MAX_LOCK", &[Lockdep]),
+    ("WARNING: refcount bug", &[Refcount, Warning]),
+    ("WARNING: suspicious RCU usage", &[Lockdep]),
+    ("WARNING: bad unlock balance", &[Lockdep]),
+    ("WARNING: held lock freed", &[Lockdep]),
+    ("WARNING: locking bug", &[Lockdep, Warning]),
+    ("WARNING: lock held", &[Lockdep]),
+    ("WARNING: possible", &[Lockdep]),
+    ("WARNING: inconsistent lock state", &[Lockdep]),
+    ("WARNING:", &[Warning]),
+    ("WARNING in", &[Warning]),
+    ("possible deadlock", &[Lockdep]),
+    ("inconsistent lock state", &[Lockdep]),
+    ("suspicious RCU usage", &[Lockdep]),
+    ("INFO: suspicious RCU usage", &[Lockdep]),
+    ("INFO: trying to register non-static key", &[Lockdep]),
+    ("INFO: task hung", &[HungTask]),
+    ("INFO: task can't die", &[HungTask]),
+    ("INFO: rcu detected stall", &[RcuStall]),
+    ("kernel BUG", &[Bug]),
+    ("invalid opcode", &[Bug, Oops]),
+    ("divide error", &[Oops]),
+    ("stack segment fault", &[Oops]),
+    ("double fault", &[Oops]),
+    ("hard lockup", &[HardLockup]),
+    ("out of memory", &[OutOfMemory]),
+    ("kernel panic:", &[Panic]),
+    ("panic:", &[Panic]),
+];
+
+/// Titles of crashes that no console shows, and why.
+const UNSEEN: [(&str, &str); 5] = [
+    ("memory leak", "kmemleak reports only after a scan, which backproof does not do"),
+    ("no output", "it has no report of the kernel"),
+    ("lost connection", "it has no report of the kernel"),
+    ("unregister_netdevice", "the kernel prints no report, only a line again and again"),
+    ("SYZFAIL", "it is a failure of syzkaller"),
+];
+
+/// The crash that a title describes.
+///
+/// # Errors
+/// Why a guest cannot show it, or what was expected.
+pub(super) fn crash(title: &str) -> Result<CrashWords, String> {
+    let title = bare(title);
+    if let Some((_, why)) = UNSEEN.iter().find(|(start, _)| title.starts_with(start)) {
+        return Err(format!("{title:.100?} cannot be recognised: {why}"));
+    }
+    let Some((start, kinds)) = TITLES.iter().find(|(start, _)| title.starts_with(start)) else {
+        return Err(format!(
+            "{title:.100?} is no title of a crash: expected one as in \"KASAN: use-after-free Read in f\""
+        ));
+    };
+    let frames = frames(title);
+    // A panic's message, and the place of a BUG, tell it from others where no function does.
+    let rest = title.get(start.len()..).unwrap_or_default();
+    let text = match rest.trim_start_matches([':', ' ']).trim_start_matches("at ").trim_end_matches('!') {
+        _ if !frames.is_empty() => None,
+        "" => None,
+        rest => Some(rest.to_owned()),
+    };
+    if frames.is_empty() && text.as_ref().is_none_or(|text| text.len() < 4) {
+        return Err(format!("{title:.100?} names no function: any crash of its kind would count"));
+    }
+    Ok(CrashWords { kinds: kinds.to_vec(), frames, text })
+}
+
+/// A title without a list's prefixes (`[syzbot] [net?] `) and syzkaller's counter (` (2)`).
+fn bare(title: &str) -> &str {
+    let mut title = title.trim();
+    while let Some((_, rest)) = title.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        title = rest.trim_start();
+    }
+    let counter = title.rsplit_once(" (").filter(|(_, number)| {
+        number.strip_suffix(')').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    });
+    counter.map_or(title, |(title, _)| title.trim_end())
+}
+
+/// The functions behind the last ` in `, as `f` or `f / g`.
+fn frames(title: &str) -> Vec<String> {
+    let named = title.rsplit_once(" in ").map_or("", |(_, named)| named);
+    let names: Vec<&str> = named.split(" / ").map(str::trim).collect();
+    let is_all = names.len() <= FRAMES_MAX && names.iter().all(|name| is_function(name));
+    if is_all { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
+}
+
+fn is_function(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && text.len() <= 200 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}
+
+/// The title of the first crash in a report of the kernel or of syzkaller. None if it has none.
+pub(super) fn of_report(report: &str) -> Option<String> {
+    let lines: Vec<&str> = report.lines().take(LINES_MAX).map(without_stamp).collect();
+    // syzkaller writes its own title above the report.
+    let first = lines.iter().find(|line| !line.trim().is_empty())?;
+    let first = first.trim().trim_start_matches("Title:").trim();
+    if is_named(first) && !first.contains("+0x") {
+        return Some(first.to_owned());
+    }
+    (0..lines.len()).find_map(|at| of_line(&lines[at..]))
+}
+
+fn is_named(line: &str) -> bool {
+    crash(line).is_ok_and(|words| !words.frames.is_empty()) || UNSEEN.iter().any(|(start, _)| line.starts_with(start))
+}
+
+/// The title of a crash that begins in the first of these lines.
+fn of_line(lines: &[&str]) -> Option<String> {
+    let line = lines.first()?.trim();
+    let function = || lines.iter().take(60).find_map(|line| symbol(line.trim().strip_prefix("RIP: ")?));
+    for tool in ["KASAN", "KMSAN", "KCSAN", "KFENCE"] {
+        if let Some(rest) = line.strip_prefix("BUG: ").filter(|rest| rest.starts_with(tool)) {
+            let (what, place) = rest.rsplit_once(" in ")?;
+            let named: Vec<&str> = place.split(" / ").filter_map(symbol).collect();
+            return (!named.is_empty()).then(|| format!("{what} in {}", named.join(" / ")));
+        }
+    }
+    if line.starts_with("WARNING: CPU:") || line.starts_with("WARNING: ") && line.contains(" at ") {
+        // Newer kernels end the line with the place, older ones with the function, too.
+        let named = line.split_whitespace().rev().find_map(|word| word.contains("+0x").then(|| symbol(word))?);
+        return named.or_else(function).map(|function| format!("WARNING in {function}"));
+    }
+    for (start, title) in [
+        ("general protection fault", "general protection fault"),
+        ("BUG: unable to handle", "BUG: unable to handle kernel access"),
+        ("BUG: kernel NULL pointer dereference", "BUG: unable to handle kernel NULL pointer dereference"),
+        ("kernel BUG at", "kernel BUG"),
+        ("divide error:", "divide error"),
+    ] {
+        if line.starts_with(start) {
+            return function().map(|function| format!("{title} in {function}"));
+        }
+    }
+    None
+}
+
+/// The function of `0010:tcp_ack+0x12/0x34 net/ipv4/tcp_input.c:3`.
+fn symbol(text: &str) -> Option<&str> {
+    let name = text.split_whitespace().next()?.rsplit(':').next()?;
+    let name = name.split_once("+0x").map_or(name, |(name, _)| name);
+    is_function(name).then_some(name)
+}
+
+/// A line without what printk puts before it: `<4>`, `[   12.345678]`, `[    T1]`.
+fn without_stamp(line: &str) -> &str {
+    let mut line = line.trim_start();
+    while let Some((inside, rest)) = line.strip_prefix(['[', '<']).and_then(|rest| rest.split_once([']', '>'])) {
+        let is_stamp = inside.len() < 20 && inside.bytes().all(|b| b.is_ascii_digit() || b" .TC@".contains(&b));
+        if !is_stamp {
+            break;
+        }
+        line = rest.trim_start();
+    }
+    line
+}
+
+#[cfg(test)]
+#[path = "title_tests.rs"]
+mod tests;
