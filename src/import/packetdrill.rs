@@ -1,7 +1,9 @@
 //! Scripts of packetdrill, each with the static program that runs it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use backproof_protocol::ProgramProtocol;
@@ -15,6 +17,9 @@ use crate::regular;
 
 /// The most bytes of a script.
 const SCRIPT_MAX: u64 = 1 << 20;
+
+/// How many folders above its own a script may name.
+const ABOVE_MAX: usize = 4;
 
 /// The most scripts.
 const SCRIPTS_MAX: usize = 10_000;
@@ -59,27 +64,47 @@ pub fn import(
         let why = "it runs `ip` in a shell, which a guest lacks: name a static busybox with --shell";
         return Err(ImportError::unusable(tools.packetdrill, why));
     }
-    write("packetdrill", target, scripts.iter().map(|script| candidate(script, tools)))
+    let folder =
+        tempfile::tempdir().map_err(|source| ImportError::Unwritable { path: std::env::temp_dir(), source })?;
+    let numbered = scripts.iter().enumerate();
+    let all = numbered.map(|(number, script)| candidate(script, &folder.path().join(number.to_string()), tools));
+    write("packetdrill", target, all)
 }
 
-fn candidate(script: &Path, tools: PacketdrillTools<'_>) -> Result<Candidate, Rejected> {
+/// The dossier of a script, which is written anew to the file `changed`.
+fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Result<Candidate, Rejected> {
     let shown = script.display().to_string();
     let rejected = |kind, why: String| Rejected::new(&shown, kind, why);
-    let bytes = regular::read(script, SCRIPT_MAX)
-        .map_err(|error| rejected(RejectionKind::Malformed, format!("cannot read it: {error}")))?;
-    let text = String::from_utf8_lossy(&bytes);
+    let unreadable = |error: io::Error| rejected(RejectionKind::Malformed, format!("cannot read it: {error}"));
+    let bytes = regular::read(script, SCRIPT_MAX).map_err(unreadable)?;
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
     if text.contains("%{") {
         return Err(rejected(RejectionKind::Commands, "runs Python code (%{ … }%), which a guest lacks".to_owned()));
     }
-    if let Some(command) = commands(&text).iter().find(|command| has_path(command)) {
-        let why = format!("runs `{}`, which a guest lacks", one_line(command).chars().take(100).collect::<String>());
-        return Err(rejected(RejectionKind::Files, why));
+    let mut files = Vec::new();
+    let words: BTreeSet<String> = commands(&text)
+        .iter()
+        .flat_map(|command| command.split_whitespace())
+        .filter(|word| is_file(word))
+        .map(str::to_owned)
+        .collect();
+    for word in words {
+        let found = beside(script, &word)
+            .filter(|(path, name)| files.iter().all(|(other, known)| known != name || other == path));
+        let Some((path, name)) = found else {
+            let why = format!("runs {:.100}, which is not there, or of another name in a guest", one_line(&word));
+            return Err(rejected(RejectionKind::Files, why));
+        };
+        // All files of a program are in one folder, and only a shell can run them.
+        text = text.replace(&word, &format!("sh {name}"));
+        files.push((path, name));
     }
+    fs::write(changed, &text).map_err(unreadable)?;
     let stem = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let id = bug_id(&stem)
         .ok_or_else(|| rejected(RejectionKind::Malformed, "nothing of its name can name a bug".to_owned()))?;
     let script_name = format!("{id}.pkt");
-    let mut files = vec![(script.to_owned(), script_name.clone())];
+    files.push((changed.to_owned(), script_name.clone()));
     files.extend(tools.shell.into_iter().flat_map(|shell| SHELL_NAMES.map(|name| (shell.to_owned(), name.to_owned()))));
     Ok(Candidate {
         id: id.to_string(),
@@ -110,9 +135,19 @@ fn commands(text: &str) -> Vec<String> {
     code.split('`').skip(1).step_by(2).flat_map(str::lines).map(str::to_owned).collect()
 }
 
-/// Whether a command runs a file, as `../common/defaults.sh`. `/proc` and `/sys` are there.
-fn has_path(command: &str) -> bool {
-    command.split_whitespace().any(|word| word.starts_with('.') && word.contains('/') || word.ends_with(".sh"))
+/// Whether a word of a command is a file beside the script, as `../common/defaults.sh`.
+fn is_file(word: &str) -> bool {
+    word.ends_with(".sh") || word.ends_with(".py") || word.starts_with('.') && word.contains('/')
+}
+
+/// The file that a script runs, and its name. None if it is no shell script in a folder nearby.
+fn beside(script: &Path, word: &str) -> Option<(PathBuf, String)> {
+    let above = Path::new(word).components().filter(|part| matches!(part, Component::ParentDir)).count();
+    let is_near = Path::new(word).is_relative() && above <= ABOVE_MAX && word.ends_with(".sh");
+    let path = script.parent().filter(|_| is_near)?.join(word).canonicalize().ok()?;
+    let bytes = regular::read(&path, SCRIPT_MAX).ok()?;
+    let name = path.file_name()?.to_str()?.to_owned();
+    (bytes.starts_with(b"#!") && path.extension().is_some_and(|suffix| suffix == "sh")).then_some((path, name))
 }
 
 /// The first comment of a script.

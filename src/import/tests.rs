@@ -273,9 +273,11 @@ fn scripts_of_packetdrill_stand_beside_it() {
     let tool = fixture.program("packetdrill");
     let good = fixture.write("sack test.pkt", "// Loss of one packet\n`sysctl -q net.ipv4.tcp_sack=1`\n");
     let python = fixture.write("python.pkt", "+0 %{ assert tcpi_retrans == 0 }%\n");
-    let include = fixture.write("include.pkt", "`../common/defaults.sh`\n");
+    let include = fixture.write("pkt/include.pkt", "`../../../../../../../bin/x.sh`\n");
+    let shared = fixture.write("pkt/shared.pkt", "// Defaults\n`../common/defaults.sh`\n");
+    fixture.executable("common/defaults.sh", "#!/bin/bash\nsysctl -q a=1\n");
     let (to, tools) = (fixture.to(), PacketdrillTools { packetdrill: &tool, shell: Some(&tool) });
-    let scripts = [good, python.clone(), include.clone(), fixture.path("gone.pkt")];
+    let scripts = [good, python.clone(), include.clone(), shared, fixture.path("gone.pkt")];
     let report = packetdrill::import(&scripts, tools, target(&to)).expect("an import");
     let bug = bug(&report, "sack-test");
     let own = bug.reproducer.and_then(|one| one.own().cloned()).expect("a program");
@@ -283,8 +285,10 @@ fn scripts_of_packetdrill_stand_beside_it() {
     assert_eq!(own.args, ["sack-test.pkt"]);
     assert_eq!(own.files.len(), 4);
     assert!(rejected(&report, &python.display().to_string()).1.contains("Python"));
-    assert!(rejected(&report, &include.display().to_string()).1.contains("../common/defaults.sh"));
+    assert!(rejected(&report, &include.display().to_string()).1.contains("runs ../../../"));
     assert_eq!(report.rejected.len(), 3);
+    assert_eq!(text(&to.join("programs/shared/shared.pkt")), "// Defaults\n`sh defaults.sh`\n");
+    assert!(to.join("programs/shared/defaults.sh").exists());
     let shell = fixture.executable("needs-shell", [crate::guest::AGENT, b"/bin/sh\0"].concat());
     let tools = PacketdrillTools { packetdrill: &shell, shell: None };
     let error = packetdrill::import(&scripts, tools, target(&to)).expect_err("no shell");

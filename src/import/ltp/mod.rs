@@ -149,7 +149,8 @@ impl LtpTree {
         }
         let description = test.texts("doc").join("\n");
         let lines = || description.lines().map(str::trim).filter(|line| !line.is_empty() && !HEADINGS.contains(line));
-        let title = lines().next().map_or_else(|| format!("LTP {}", test.name), str::to_owned);
+        let title = lines().next().map(|line| line.trim_end_matches(':'));
+        let title = title.map_or_else(|| format!("LTP {}", test.name), str::to_owned);
         let summary = if lines().next().is_some() { description.clone() } else { format!("LTP's test {}.", test.name) };
         Ok(Candidate {
             name: test.name.clone(),
