@@ -79,7 +79,7 @@ const NULL: &str = "kernel NULL pointer dereference, address: 0000000000000010";
 
 impl Printed {
     fn lines(self, rng: &mut Rng) -> Vec<String> {
-        let described = || match rng.bool() {
+        let mut described = || match rng.bool() {
             true => oops(NULL, "my_close.isra.0"),
             false => oops("KASAN: use-after-free in my_free+0x1/0x2", "my_close"),
         };
