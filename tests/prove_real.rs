@@ -107,7 +107,7 @@ fn commit_that_does_not_build_or_boot_has_no_verdict() {
 }
 
 #[test]
-fn fix_is_found_in_a_series_and_between_releases() {
+fn fix_is_named_in_a_series() {
     let lab = RealLab::new();
     let (history, fix) = (&lab.history, lab.history.commit("fix"));
     let proof = lab.proof(&["--commit", &format!("{}..{fix}", history.tag("half-fix")), "--each", "--seeds", "1"], 0);
@@ -116,7 +116,12 @@ fn fix_is_found_in_a_series_and_between_releases() {
     assert_eq!(proof["turns_at"], serde_json::json!([{ "first": place, "last": place }]));
     let verdicts = proof["sides"].as_array().into_iter().flatten().map(|side| side["verdict"].as_str());
     assert_eq!(verdicts.filter(|verdict| *verdict == Some("unknown")).count(), 2, "{proof:#}");
+}
 
+#[test]
+fn fix_is_found_between_releases() {
+    let lab = RealLab::new();
+    let history = &lab.history;
     let proof = lab.proof(&["--between", &history.tag("break"), &history.tag("fix")], 0);
     let [releases, commits] = &proof["searches"].as_array().expect("searches")[..] else { panic!("{proof:#}") };
     let turn = &releases["turns"][0];
