@@ -42,7 +42,8 @@ fn ltp_test_becomes_a_dossier_that_our_reader_reads() {
             "tags": [["linux-git", "657831FFC38E30092A2D5F03D385D710EB88B09A"], ["linux-git", "0123456789ab"],
                      ["linux-git", "123"], ["CVE", "2017-8890"], ["linux-stable-git", "aaaaaaaaaaaa"]],
             "needs_root": true, "needs_kconfigs": ["CONFIG_VETH & CONFIG_USER_NS=y", "CONFIG_TUN=y|m"],
-            "min_cpus": "2", "min_mem_avail": "512", "runtime": "20", "test_variants": 2, "needs_cgroup_ver": "2",
+            "min_cpus": "2", "min_mem_avail": "512", "runtime": "20", "min_runtime": "9",
+            "timeout": "5", "test_variants": 2, "needs_cgroup_ver": "2",
             "taint_check": "TST_TAINT_W",
         },
         "plain01": { "fname": "testcases/plain01.c" },
@@ -58,7 +59,7 @@ fn ltp_test_becomes_a_dossier_that_our_reader_reads() {
     assert_eq!(bug.cves().collect::<Vec<_>>(), ["CVE-2017-8890"]);
     assert!(bug.summary.contains("A  double free: yes\n# not a comment"), "{}", bug.summary);
     let reproducer = bug.reproducer.expect("a reproducer");
-    assert_eq!(reproducer.deadline, Duration::from_secs((30 + 20) * 2 + 10));
+    assert_eq!(reproducer.deadline, Duration::from_secs((30 + 5 + 20) * 2 + 10));
     let needs = &reproducer.needs;
     assert_eq!(needs.config, ["CONFIG_TUN", "CONFIG_USER_NS", "CONFIG_VETH"]);
     assert_eq!((needs.modules.join(" "), needs.cpus, needs.memory_mib), ("tun veth".to_owned(), Some(2), Some(768)));
@@ -74,7 +75,8 @@ fn ltp_test_becomes_a_dossier_that_our_reader_reads() {
 #[test]
 fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
     use RejectionKind::*;
-    let cases: [(&str, Value, RejectionKind, &str); 12] = [
+    let cases: [(&str, Value, RejectionKind, &str); 13] = [
+        ("kvm", json!({ "needs_kconfigs": ["CONFIG_KVM"] }), Machine, "needs KVM"),
         ("mkfs", json!({ "mount_device": true }), Disk, "mount_device"),
         ("xfs", json!({ "filesystems": [{ "type": "xfs" }] }), Disk, "a disk with xfs"),
         ("no-tmpfs", json!({ "all_filesystems": true, "skip_filesystems": ["tmpfs"] }), Disk, "all_filesystems"),
@@ -107,6 +109,7 @@ fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
     tests.insert("tmpfs".to_owned(), all_kinds);
     let ltp = fixture.ltp(&Value::Object(tests));
     fixture.write("secret", "x");
+    fixture.program("ltp/testcases/tmpfs_child");
     for name in ["gone", "linked"] {
         fs::remove_file(fixture.path(&format!("ltp/testcases/{name}"))).expect("a file");
     }
@@ -127,7 +130,10 @@ fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
     assert!(rejected(&report, "dynamic").1.contains("LDFLAGS=-static"));
     let names: Vec<&str> = report.imported.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["tmpfs"]);
-    assert_eq!(bug(&report, "tmpfs").reproducer.map(|one| one.needs.modules), Some(vec!["loop".to_owned()]));
+    let reproducer = bug(&report, "tmpfs").reproducer.expect("a reproducer");
+    assert_eq!((reproducer.needs.modules.join(" "), reproducer.needs.memory_mib), ("loop".to_owned(), Some(1112)));
+    let files = reproducer.own().map(|own| own.files.clone()).unwrap_or_default();
+    assert_eq!(files, [to.join("programs/tmpfs/tmpfs_child")]);
     assert_eq!(report.counts()[&Disk], 3);
 }
 

@@ -61,6 +61,7 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, Progr
     place::mount_for(&job.run.mounts)?;
     let path = Path::new(PROGRAMS_DIR).join(program);
     place::link_files(&path).map_err(ProgramJudgement::error)?;
+    place::name_users();
     Ok(path)
 }
 

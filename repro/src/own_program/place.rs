@@ -42,6 +42,23 @@ pub(super) fn mount_for(mounts: &[GuestMount]) -> Result<(), ProgramJudgement> {
     Ok(())
 }
 
+/// The users and groups of a guest: getpwnam(3) and getgrnam(3) of many tests look for `nobody`.
+const USERS: [(&str, &str); 2] = [
+    ("/etc/passwd", "root:x:0:0::/tmp:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n"),
+    ("/etc/group", "root:x:0:\nnobody:x:65534:\nnogroup:x:65534:\n"),
+];
+
+/// Names the usual users, unless an earlier program has.
+pub(super) fn name_users() {
+    for (path, users) in USERS {
+        // A program that needs no users runs without them, too.
+        let _ = fs::create_dir_all("/etc");
+        if !Path::new(path).exists() {
+            let _ = fs::write(path, users);
+        }
+    }
+}
+
 /// The name of a shell among a program's files.
 const SHELL: &str = "sh";
 

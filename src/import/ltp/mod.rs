@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use backproof_protocol::ProgramProtocol;
+use memchr::memmem;
 
 use super::candidate::Candidate;
 use super::tree::{SourceTree, is_executable};
@@ -25,8 +26,17 @@ const METADATA: [&str; 4] = ["metadata/ltp.json", "metadata/metadata.json", "doc
 /// The most bytes of its metadata.
 const METADATA_MAX: u64 = 64 << 20;
 
+/// The most programs that a test runs.
+const CHILDREN_MAX: usize = 20;
+
 /// The folder of its tests.
 const TESTCASES: &str = "testcases";
+
+/// Parts of LTP's library that a program has, by the names of their sources, and modules that they need.
+const MODULES: [(&[u8], &[&str]); 2] = [
+    (b"tst_af_alg.c\0", &["af_alg", "algif_aead", "algif_hash", "algif_skcipher"]),
+    (b"tst_crypto.c\0", &["crypto_user"]),
+];
 
 /// Headings of descriptions that say nothing.
 const HEADINGS: [&str; 4] = ["[Description]", "\\[Description]", "[Algorithm]", "\\[Algorithm]"];
@@ -143,6 +153,10 @@ impl LtpTree {
         needs.mounts.extend(program::mounts(&bytes));
         needs.mounts.sort();
         needs.mounts.dedup();
+        let of_library = MODULES.iter().filter(|(part, _)| memmem::find(&bytes, part).is_some());
+        needs.modules.extend(of_library.flat_map(|(_, modules)| modules.iter().map(|module| (*module).to_owned())));
+        needs.modules.sort();
+        needs.modules.dedup();
         let resources = self.resources(test, &path)?;
         if test.has("taint_check") {
             notes.push("it fails if the kernel becomes tainted".to_owned());
@@ -185,10 +199,10 @@ impl LtpTree {
 
     /// The files that a test copies into its folder.
     fn resources(&self, test: &LtpTest, program: &Path) -> Result<Vec<(PathBuf, String)>, Rejected> {
-        let folder = program.parent().and_then(|folder| folder.strip_prefix(self.tree.root()).ok());
+        let folder = program.parent().and_then(|folder| folder.strip_prefix(self.tree.root()).ok()).map(Path::to_owned);
         let mut found = Vec::new();
         for name in test.texts("resource_files") {
-            let places = [folder.map(|folder| folder.join(name)), folder.map(|f| f.join("datafiles").join(name))];
+            let places = ["", "datafiles"].map(|below| folder.as_ref().map(|folder| folder.join(below).join(name)));
             let path = places.into_iter().flatten().find_map(|place| self.tree.file(place));
             let path = path.filter(|_| !name.contains('/')).ok_or_else(|| {
                 Rejected::new(
@@ -198,6 +212,17 @@ impl LtpTree {
                 )
             })?;
             found.push((path, name.to_owned()));
+        }
+        // Programs that it runs are called after it. They are in its PATH.
+        let start = format!("{}_", test.program());
+        let after = self.programs.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
+        for (name, paths) in after.take(CHILDREN_MAX) {
+            let beside = paths.iter().find(|path| path.parent() == folder.as_deref());
+            if let Some(path) = beside.and_then(|path| self.tree.file(path))
+                && !found.iter().any(|(_, known)| known == name)
+            {
+                found.push((path, name.clone()));
+            }
         }
         Ok(found)
     }

@@ -16,6 +16,9 @@ const OWN_MIB: u64 = 256;
 /// Memory of a guest with an unknown number of huge pages, in MiB.
 const HUGEPAGES_MIB: u64 = 1024;
 
+/// The least size of a test's disk, in MiB (`lib/tst_device.c`).
+const DEVICE_MIB: u64 = 300;
+
 /// The most memory and processors that are asked for.
 const MOST: (u64, u64) = (16 << 10, 8);
 
@@ -67,6 +70,9 @@ impl LtpNeeds {
                     return rejected(RejectionKind::Configuration, &why);
                 }
             }
+        }
+        if needs.config.iter().any(|option| option == "CONFIG_KVM") {
+            return rejected(RejectionKind::Machine, "needs KVM, which a guest lacks");
         }
         needs.modules.extend(test.texts("needs_drivers").into_iter().map(str::to_owned));
         needs.modules.extend(kconfig::modules(&needs.config));
@@ -123,19 +129,26 @@ fn memory(test: &LtpTest) -> Option<u64> {
     let pages = test.texts("hugepages").first().map(|count| {
         count.parse().map_or(HUGEPAGES_MIB, |pages: u64| pages.saturating_mul(2).saturating_add(2 * OWN_MIB))
     });
-    asked.max(pages).filter(|mib| *mib > OWN_MIB + 64)
+    // A disk is a file in a tmpfs, which takes at most half of the memory.
+    let device = test.flag("needs_device").then(|| {
+        let size = test.number("dev_min_size").unwrap_or(0).max(DEVICE_MIB);
+        size.saturating_mul(2).saturating_add(2 * OWN_MIB)
+    });
+    asked.max(pages).max(device).filter(|mib| *mib > OWN_MIB + 64)
 }
 
-/// The time limit: its library ends it after its timeout and its runtime, for each variant.
+/// The time limit: its library ends it after its timeout and its runtime, for each variant. Newer libraries add the
+/// test's own timeout to the usual one; older ones replace that.
 fn deadline(test: &LtpTest, timeout: u64) -> Duration {
-    let limit = match test.number("timeout") {
+    let own = match test.number("timeout") {
         Some(seconds) => seconds,
+        // It is unlimited.
         None if test.has("timeout") => return DEADLINE_MAX,
-        None => timeout,
+        None => 0,
     };
-    let runtime = test.number("runtime").or_else(|| test.number("max_runtime"));
+    let runtime = ["runtime", "max_runtime", "min_runtime"].into_iter().filter_map(|key| test.number(key)).max();
     let variants = test.number("test_variants").unwrap_or(1).max(1);
-    let seconds = limit.saturating_add(runtime.unwrap_or(0)).saturating_mul(variants);
+    let seconds = timeout.saturating_add(own).saturating_add(runtime.unwrap_or(0)).saturating_mul(variants);
     Duration::from_secs(seconds).saturating_add(GRACE).min(DEADLINE_MAX)
 }
 
