@@ -27,6 +27,9 @@ const SCRIPTS_MAX: usize = 10_000;
 /// The time limit of a script.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How late a packet may be: an emulated guest is slower than the machines that scripts are written for.
+const TOLERANCE: &str = "--tolerance_usecs=40000";
+
 /// The names under which the shell stands beside packetdrill: it runs `ip` in `sh`, and scripts run `sysctl`.
 const SHELL_NAMES: [&str; 3] = ["sh", "ip", "sysctl"];
 
@@ -89,15 +92,18 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
         .map(str::to_owned)
         .collect();
     for word in words {
-        let found = beside(script, &word)
-            .filter(|(path, name)| files.iter().all(|(other, known)| known != name || other == path));
+        let found = beside(script, &word).filter(|(_, name)| files.iter().all(|(_, known)| known != name));
         let Some((path, name)) = found else {
             let why = format!("runs {:.100}, which is not there, or of another name in a guest", one_line(&word));
             return Err(rejected(RejectionKind::Files, why));
         };
         // All files of a program are in one folder, and only a shell can run them.
         text = text.replace(&word, &format!("sh {name}"));
-        files.push((path, name));
+        // The names of all files are different.
+        let copy = changed.with_extension(files.len().to_string());
+        let bytes = regular::read(&path, SCRIPT_MAX).map_err(unreadable)?;
+        fs::write(&copy, without_qdisc(&String::from_utf8_lossy(&bytes))).map_err(unreadable)?;
+        files.push((copy, name));
     }
     fs::write(changed, &text).map_err(unreadable)?;
     let stem = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -119,7 +125,7 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
         files,
         protocol: ProgramProtocol::Packetdrill,
         crash: None,
-        args: vec![script_name],
+        args: vec![TOLERANCE.to_owned(), script_name],
         env: BTreeMap::new(),
         needs: Needs { modules: vec!["tun".to_owned()], config: vec!["CONFIG_TUN".to_owned()], ..Needs::default() },
         deadline: DEADLINE,
@@ -148,6 +154,13 @@ fn beside(script: &Path, word: &str) -> Option<(PathBuf, String)> {
     let bytes = regular::read(&path, SCRIPT_MAX).ok()?;
     let name = path.file_name()?.to_str()?.to_owned();
     (bytes.starts_with(b"#!") && path.extension().is_some_and(|suffix| suffix == "sh")).then_some((path, name))
+}
+
+/// A shell script without the line by which many set the queue of packetdrill's device: busybox's tc cannot do that, and
+/// the usual queue of a guest does not delay packets, either.
+fn without_qdisc(text: &str) -> String {
+    let is_kept = |line: &&str| !line.trim_start().starts_with("tc qdisc add dev tun0 root pfifo");
+    text.lines().filter(is_kept).fold(String::new(), |kept, line| kept + line + "\n")
 }
 
 /// The first comment of a script.

@@ -86,7 +86,7 @@ fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
         ("bits", json!({ "needs_abi_bits": "32" }), Machine, "32-bit"),
         ("swap", json!({ "min_swap_avail": "2" }), Swap, "swap"),
         ("config", json!({ "needs_kconfigs": ["!CONFIG_KASAN"] }), Configuration, "!CONFIG_KASAN"),
-        ("helper", json!({ "resource_files": ["../../secret"] }), Files, "../../secret"),
+        ("helper", json!({ "resource_files": ["../../secret"] }), Commands, "copies ../../secret"),
         ("script", json!({ "runs_script": "1" }), Script, "interpreter"),
         ("shell.sh", json!({ "fname": "testcases/shell.sh" }), Script, "shell script"),
     ];
@@ -281,20 +281,20 @@ fn scripts_of_packetdrill_stand_beside_it() {
     let python = fixture.write("python.pkt", "+0 %{ assert tcpi_retrans == 0 }%\n");
     let include = fixture.write("pkt/include.pkt", "`../../../../../../../bin/x.sh`\n");
     let shared = fixture.write("pkt/shared.pkt", "// Defaults\n`../common/defaults.sh`\n");
-    fixture.executable("common/defaults.sh", "#!/bin/bash\nsysctl -q a=1\n");
+    fixture.executable("common/defaults.sh", "#!/bin/bash\nsysctl -q a=1\ntc qdisc add dev tun0 root pfifo\n");
     let (to, tools) = (fixture.to(), PacketdrillTools { packetdrill: &tool, shell: Some(&tool) });
     let scripts = [good, python.clone(), include.clone(), shared, fixture.path("gone.pkt")];
     let report = packetdrill::import(&scripts, tools, target(&to)).expect("an import");
     let bug = bug(&report, "sack-test");
     let own = bug.reproducer.and_then(|one| one.own().cloned()).expect("a program");
     assert_eq!((bug.title.as_str(), own.protocol), ("Loss of one packet", ProgramProtocol::Packetdrill));
-    assert_eq!(own.args, ["sack-test.pkt"]);
+    assert_eq!(own.args, ["--tolerance_usecs=40000", "sack-test.pkt"]);
     assert_eq!(own.files.len(), 4);
     assert!(rejected(&report, &python.display().to_string()).1.contains("Python"));
     assert!(rejected(&report, &include.display().to_string()).1.contains("runs ../../../"));
     assert_eq!(report.rejected.len(), 3);
     assert_eq!(text(&to.join("programs/shared/shared.pkt")), "// Defaults\n`sh defaults.sh`\n");
-    assert!(to.join("programs/shared/defaults.sh").exists());
+    assert_eq!(text(&to.join("programs/shared/defaults.sh")), "#!/bin/bash\nsysctl -q a=1\n");
     let shell = fixture.executable("needs-shell", [crate::guest::AGENT, b"/bin/sh\0"].concat());
     let tools = PacketdrillTools { packetdrill: &shell, shell: None };
     let error = packetdrill::import(&scripts, tools, target(&to)).expect_err("no shell");

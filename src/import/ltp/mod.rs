@@ -157,7 +157,6 @@ impl LtpTree {
         needs.modules.extend(of_library.flat_map(|(_, modules)| modules.iter().map(|module| (*module).to_owned())));
         needs.modules.sort();
         needs.modules.dedup();
-        let resources = self.resources(test, &path)?;
         if test.has("taint_check") {
             notes.push("it fails if the kernel becomes tainted".to_owned());
         }
@@ -174,8 +173,8 @@ impl LtpTree {
             references: references(test),
             fixes,
             program_name: test.program().to_owned(),
+            files: self.children(test, &path),
             program: path,
-            files: resources,
             protocol: ProgramProtocol::Ltp,
             crash: None,
             args: Vec::new(),
@@ -197,34 +196,16 @@ impl LtpTree {
         })
     }
 
-    /// The files that a test copies into its folder.
-    fn resources(&self, test: &LtpTest, program: &Path) -> Result<Vec<(PathBuf, String)>, Rejected> {
-        let folder = program.parent().and_then(|folder| folder.strip_prefix(self.tree.root()).ok()).map(Path::to_owned);
-        let mut found = Vec::new();
-        for name in test.texts("resource_files") {
-            let places = ["", "datafiles"].map(|below| folder.as_ref().map(|folder| folder.join(below).join(name)));
-            let path = places.into_iter().flatten().find_map(|place| self.tree.file(place));
-            let path = path.filter(|_| !name.contains('/')).ok_or_else(|| {
-                Rejected::new(
-                    &test.name,
-                    RejectionKind::Files,
-                    format!("needs the file {name:.100}, which is not there"),
-                )
-            })?;
-            found.push((path, name.to_owned()));
-        }
-        // Programs that it runs are called after it. They are in its PATH.
+    /// The programs that a test runs, which are called after it. They are in its PATH.
+    fn children(&self, test: &LtpTest, program: &Path) -> Vec<(PathBuf, String)> {
+        let folder = program.parent().and_then(|folder| folder.strip_prefix(self.tree.root()).ok());
         let start = format!("{}_", test.program());
         let after = self.programs.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
-        for (name, paths) in after.take(CHILDREN_MAX) {
-            let beside = paths.iter().find(|path| path.parent() == folder.as_deref());
-            if let Some(path) = beside.and_then(|path| self.tree.file(path))
-                && !found.iter().any(|(_, known)| known == name)
-            {
-                found.push((path, name.clone()));
-            }
-        }
-        Ok(found)
+        let beside = |(name, paths): (&String, &Vec<PathBuf>)| {
+            let path = paths.iter().find(|path| path.parent() == folder)?;
+            Some((self.tree.file(path)?, name.clone()))
+        };
+        after.take(CHILDREN_MAX).filter_map(beside).collect()
     }
 }
 

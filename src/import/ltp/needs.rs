@@ -58,6 +58,11 @@ impl LtpNeeds {
         if !commands.is_empty() {
             return rejected(RejectionKind::Commands, &format!("runs {}", commands.join(", ")));
         }
+        let copied = test.texts("resource_files");
+        if !copied.is_empty() {
+            let why = format!("copies {:.100} with cp, in a shell", copied.join(", "));
+            return rejected(RejectionKind::Commands, &why);
+        }
         if test.flag("runs_script") {
             return rejected(RejectionKind::Script, "runs a script: a guest has no interpreter");
         }
