@@ -230,15 +230,19 @@ fn sample_of_the_reference_is_understood() {
     }
     assert!(!ran.stdout.contains("lacks"), "{}", ran.stdout);
 
-    // What its output looks like is said.
+    // What its output looks like is said, and what it takes along.
     lab.write("ltp.c", "#include <stdio.h>\nint main(void) { puts(\"a.c:1: TFAIL: lost\"); return 1; }\n");
-    let built =
-        Command::new("cc").args(["-static", "-o"]).args([lab.path("ltp"), lab.path("ltp.c")]).status().expect("cc");
+    let built = Command::new("cc").args(["-o"]).args([lab.path("ltp"), lab.path("ltp.c")]).status().expect("cc");
     assert!(built.success());
     let ran = lab.run(&["reproducer", "check", "ltp", "--accel", "tcg", "--format", "json"]);
     ran.ends_with(3);
     let checked: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(checked["lacks"], json!(["`protocol: ltp` in its dossier, as its output looks"]), "{checked:#}");
+    let libraries = checked["libraries"].to_string();
+    assert!(libraries.contains("libc.so.6") && libraries.contains("ld-linux-x86-64.so.2"), "{libraries}");
     lab.run(&["reproducer", "check", "gone.yaml"]).ends_with(2).says(&["cannot read gone.yaml: No such file"]);
-    lab.run(&["reproducer", "check", "/bin/sh"]).ends_with(2).says(&["it is linked dynamically"]);
+    lab.run(&["reproducer", "check", "kernels.yaml"]).ends_with(2);
+    lab.run(&["reproducer", "check", "sample.c"])
+        .ends_with(2)
+        .says(&["sample.c, cannot run in a guest: it is not an ELF file"]);
 }

@@ -1,5 +1,7 @@
 //! Tests and reproducers of others, in trees of their formats, imported and run on a real kernel.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -36,15 +38,17 @@ fn ltp(lab: &Lab) {
     passes["doc"] = json!(["[Description]", "", "Test that passes", "everywhere"]);
     passes["tags"] = json!([["linux-git", "0123456789abcdef0123456789abcdef01234567"]]);
     passes["needs_kconfigs"] = json!(["CONFIG_NET=y"]);
-    let tests = json!({ "passes01": passes, "fails01": test("fails01"), "linked01": test("linked01"),
+    let tests = json!({ "passes01": passes, "fails01": test("fails01"), "scripted01": test("scripted01"),
         "plain01": { "fname": "testcases/plain01.c" } });
     let suite = json!({ "name": "Linux Test Project", "short_name": "LTP", "version": "20260529" });
     let metadata = json!({ "testsuite": suite, "defaults": { "timeout": 30 }, "tests": tests });
     lab.write("ltp/metadata/ltp.json", metadata.to_string());
     let path = |name: &str| format!("ltp/testcases/{name}");
     build(lab, &path("passes01"), &["-static"], &says("passes01.c:9: TPASS: no crash", 0));
-    build(lab, &path("fails01"), &["-static"], &says("fails01.c:9: TFAIL: the write succeeded", 1));
-    build(lab, &path("linked01"), &[], &says("", 0));
+    // Its libraries are taken along.
+    build(lab, &path("fails01"), &[], &says("fails01.c:9: TFAIL: the write succeeded", 1));
+    let script = lab.write(&path("scripted01"), "#!/bin/sh\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("a mode");
 }
 
 #[test]
@@ -54,8 +58,8 @@ fn imported_programs_are_judged_on_a_real_kernel() {
     let document = import(&lab, &["ltp", "ltp"], 0);
     assert_eq!((&document["schema_version"], &document["version"]), (&json!(1), &json!("20260529")));
     assert_eq!(document["imported"].as_array().map(Vec::len), Some(2), "{document:#}");
-    assert_eq!(document["rejected_by_kind"], json!({ "dynamic": 1 }));
-    assert_eq!((&document["rejected"][0]["name"], &document["not_selected"]), (&json!("linked01"), &json!(1)));
+    assert_eq!(document["rejected_by_kind"], json!({ "script": 1 }));
+    assert_eq!((&document["rejected"][0]["name"], &document["not_selected"]), (&json!("scripted01"), &json!(1)));
 
     lab.write("st/kselftest-list.txt", "net:tls\nnet:run.sh\n");
     lab.write("st/net/run.sh", "#!/bin/sh\n");
@@ -109,10 +113,10 @@ fn import_says_what_it_did_and_what_it_could_not() {
     let ran = lab.run(&["import", "ltp", "ltp", "--to", "bugs"]);
     ran.ends_with(0);
     for words in [
-        "imported  passes01  Test that passes",
-        "rejected  linked01  linked dynamically: link it statically: LDFLAGS=-static",
+        "imported  passes01    Test that passes",
+        "rejected  scripted01  a script: a guest has no interpreter",
         "ltp 20260529: 2 imported, 1 rejected",
-        "1  linked dynamically",
+        "1  script",
         "1  not selected",
         "backproof run --dossiers bugs",
     ] {

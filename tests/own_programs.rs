@@ -142,12 +142,21 @@ fn own_program_runs_under_the_sysctls_of_a_profile() {
 fn unrunnable_program_is_rejected_before_a_boot() {
     let lab = Lab::with_matrix("kernels: [{ name: a, image: there-is-none }]\n");
     lab.write("bugs/script", "#!/bin/sh\nexit 0\n");
-    for (bug, program) in [("dynamic", "/bin/sh"), ("a-script", "script"), ("gone", "gone")] {
+    // A library that is gone when the program is to run.
+    lab.write("gone.c", "int gone(void) { return 0; }\n");
+    lab.write("main.c", "int gone(void); int main(void) { return gone(); }\n");
+    let cc = |args: &[&str]| {
+        assert!(Command::new("cc").args(args).current_dir(lab.dir.path()).status().expect("cc").success());
+    };
+    cc(&["-shared", "-fPIC", "-o", "libgone.so", "gone.c"]);
+    cc(&["-o", "bugs/main", "main.c", "-L.", "-lgone"]);
+    for (bug, program) in [("dynamic", "main"), ("a-script", "script"), ("gone", "gone")] {
         dossier(&lab, bug, &format!("reproducer: {{ program: {program}, deadline: 4s }}\n"));
     }
     let ran = lab.run(&["run", "--dossiers", "bugs"]);
     ran.ends_with(2).says(&[
-        "the reproducer of `dynamic`, /bin/sh, cannot run in a guest: it is linked dynamically, and a guest has no libraries",
+        "the reproducer of `dynamic`, bugs/main, cannot run in a guest: it needs the library libgone.so, which this host does not \
+         have: install it, or link statically",
         "the reproducer of `a-script`, bugs/script, cannot run in a guest: it is a script",
         "cannot read bugs/gone, which the reproducer of `gone` needs: No such file",
     ]);

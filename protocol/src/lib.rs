@@ -35,6 +35,9 @@ pub const MODULES_DIR: &str = "/backproof/modules";
 /// The folder in the initramfs with the users' programs: a folder for each, with the files that it needs beside it.
 pub const PROGRAMS_DIR: &str = "/backproof/programs";
 
+/// The folder beside a program with its libraries, if it is linked dynamically.
+pub const LIBRARIES_DIR: &str = ".libraries";
+
 /// The agent's first argument if it probes its own host. The plan comes on stdin as one line, and stdin stays open while
 /// the controller lives; the messages go to stdout.
 pub const PROBE_SUBCOMMAND: &str = "probe";

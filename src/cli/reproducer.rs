@@ -63,6 +63,8 @@ struct CheckDocument {
     /// What it printed for people.
     said: Vec<String>,
     guest_ms: Option<u64>,
+    /// Libraries of this host that it takes along.
+    libraries: Vec<String>,
     /// What would make its result count for more.
     lacks: Vec<String>,
     folder: PathBuf,
@@ -85,6 +87,7 @@ pub(super) fn reproducer(command: &Reproducer) -> Result<Exit, Stop> {
     let profiles = vec![Profile::default_for(vec![id.clone()])];
     let matrix = Matrix::of_kernels(vec![entry], bugs.clone(), vec![id.clone()]);
     let plan = RunPlan::plain(matrix, bugs, profiles, CacheUse::Fresh).map_err(Stop::usage)?;
+    let libraries = plan.programs.get(&id).map(|program| program.libraries().names()).unwrap_or_default();
     let lab = Arc::new(host::lab(&args.host, 1, args.offline, false, 1)?);
     let JudgedRun { document, folder, written } = in_folder(plan, &lab, &args.host.results)?;
     written.map_err(Stop::no_verdict)?;
@@ -93,7 +96,7 @@ pub(super) fn reproducer(command: &Reproducer) -> Result<Exit, Stop> {
     }
     let cell = document.cells.iter().find(|cell| cell.kernel == kernel && cell.bug == id);
     let cell = cell.ok_or_else(|| Stop::no_verdict(anyhow!("the run has no cell of {id} on {kernel}")))?;
-    let checked = CheckDocument::of(cell, &own, folder);
+    let checked = CheckDocument { libraries, ..CheckDocument::of(cell, &own, folder) };
     let exit = if cell.outcome == Outcome::Error { Exit::NoVerdict } else { Exit::Clean };
     ended(exit, show(&checked, args.format, Style::of_terminal()))
 }
@@ -130,6 +133,7 @@ impl CheckDocument {
             outcome: cell.outcome,
             unproven: cell.judgement.unproven,
             strength: finding.map(|finding| finding.strength),
+            libraries: Vec::new(),
             lacks: lacks(finding, &why, own, &cell.trials.said),
             why,
             said: cell.trials.said.clone(),
@@ -181,6 +185,9 @@ impl Document for CheckDocument {
         }
         for said in &self.said {
             line("said", said);
+        }
+        if !self.libraries.is_empty() {
+            line("libraries", &self.libraries.join(", "));
         }
         for lack in &self.lacks {
             line("lacks", lack);

@@ -58,6 +58,12 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
             say(format_args!("{}:{line}: {name} is not applied: {why}", visible(&file)));
         }
     }
+    for (bug, program) in &asked.programs {
+        let libraries = program.libraries().names();
+        if !libraries.is_empty() {
+            say(format_args!("{bug}: its program takes {} of this host along", visible(&libraries.join(", "))));
+        }
+    }
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, &Arc::new(lab), &args.host.results)?;

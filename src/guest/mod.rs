@@ -1,14 +1,17 @@
 //! Makes the initramfs that a guest boots into: the agent, its plan, and the modules and programs that it needs.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
-use backproof_protocol::{MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
+use backproof_protocol::{LIBRARIES_DIR, MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::kernel::Module;
 
+mod libraries;
 mod program;
 
+pub use libraries::{Libraries, Library};
 pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
 
 /// The guest agent, built by the build script for static x86-64.
@@ -75,12 +78,24 @@ pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) ->
         let path = format!("{}/{file}", relative(MODULES_DIR));
         archive.add(&path, ModeFileType::Regular, 0o644, &module.bytes)?;
     }
+    let mut made: BTreeSet<String> = BTreeSet::new();
     for program in programs {
         // A bug's name is a file name.
         let folder = format!("{}/{}", relative(PROGRAMS_DIR), program.folder());
         archive.add(&folder, ModeFileType::Directory, 0o755, &[])?;
+        made.insert(folder.clone());
         for (name, mode, bytes) in program.files() {
             archive.add(&format!("{folder}/{name}"), ModeFileType::Regular, mode, bytes)?;
+        }
+        let libraries = program.libraries();
+        let of_program = libraries.files.iter().map(|file| (format!("{folder}/{LIBRARIES_DIR}/{}", file.name), file));
+        let loader = libraries.loader.iter().map(|file| (relative(&file.name).to_owned(), file));
+        for (path, library) in of_program.chain(loader) {
+            // Programs of one host have one loader.
+            if made.insert(path.clone()) {
+                archive.add_folders(&path, &mut made)?;
+                archive.add(&path, ModeFileType::Regular, 0o755, &library.bytes)?;
+            }
         }
     }
     Ok(trailer(archive.bytes)?)
@@ -109,6 +124,17 @@ impl Archive {
         let mut entry = self.entry(path, kind, permissions).write(&mut self.bytes, size);
         entry.write_all(content)?;
         entry.finish()?;
+        Ok(())
+    }
+
+    /// The folders above a file that are not made yet.
+    fn add_folders(&mut self, path: &str, made: &mut BTreeSet<String>) -> io::Result<()> {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        for folder in above.filter(|folder| !FOLDERS.contains(folder)) {
+            if made.insert(folder.to_owned()) {
+                self.add(folder, ModeFileType::Directory, 0o755, &[])?;
+            }
+        }
         Ok(())
     }
 

@@ -1,14 +1,16 @@
-//! A user's own reproducer: a static x86-64 program, checked before anything boots.
+//! A user's own reproducer: an x86-64 program, checked before anything boots.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use backproof_protocol::LIBRARIES_DIR;
 use object::Endianness;
-use object::elf::{DT_NEEDED, EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_DYNAMIC, PT_INTERP, PT_LOAD};
-use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _};
+use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
+use super::libraries::Libraries;
 use crate::words::BugId;
 
 /// The largest program, in bytes. A guest has it twice while its initramfs is unpacked.
@@ -23,6 +25,7 @@ pub struct GuestProgram {
     bug: BugId,
     /// The program itself, then the files beside it.
     files: Vec<GuestFile>,
+    libraries: Libraries,
 }
 
 /// A file in the folder of a program.
@@ -62,12 +65,14 @@ impl GuestProgram {
     /// Reads the program of a bug, and the files that it finds beside it.
     ///
     /// # Errors
-    /// If a file cannot be read or is too large, two have the same name, or the program is not a static x86-64 program.
+    /// If a file or library cannot be read or is too large, two files have the same name, or the program is not for x86-64.
     pub fn load(bug: &BugId, path: &Path, beside: &[PathBuf]) -> Result<Self, ProgramError> {
         let unfit = |path: &Path, why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
         let program = read(bug, path, PROGRAM_MAX)?;
         check(&program.bytes).map_err(|why| unfit(path, why))?;
-        let (mut total, mut files) = (program.bytes.len(), vec![GuestFile { mode: 0o755, ..program }]);
+        let libraries = Libraries::of(&program.bytes, path).map_err(|why| unfit(path, why))?;
+        let (mut total, mut files) =
+            (program.bytes.len() + libraries.size(), vec![GuestFile { mode: 0o755, ..program }]);
         for path in beside {
             let file = read(bug, path, TOGETHER_MAX)?;
             total += file.bytes.len();
@@ -75,12 +80,15 @@ impl GuestProgram {
                 let why = format!("with the files before it, it takes more than {} MiB", TOGETHER_MAX >> 20);
                 return Err(unfit(path, why));
             }
+            if file.name == LIBRARIES_DIR {
+                return Err(unfit(path, "a file of this name would hide its libraries: rename it".to_owned()));
+            }
             if files.iter().any(|other| other.name == file.name) {
                 return Err(unfit(path, format!("another of its files is called `{}`, too", file.name)));
             }
             files.push(file);
         }
-        Ok(Self { bug: bug.clone(), files })
+        Ok(Self { bug: bug.clone(), files, libraries })
     }
 
     /// Whether these bytes are a program that a guest can run.
@@ -107,9 +115,14 @@ impl GuestProgram {
         self.files.iter().map(|file| (file.name.as_str(), file.mode, file.bytes.as_slice()))
     }
 
-    /// The size of its files, in bytes.
+    /// Its loader and libraries, if it is linked dynamically.
+    pub fn libraries(&self) -> &Libraries {
+        &self.libraries
+    }
+
+    /// The size of its files and libraries, in bytes.
     pub fn size(&self) -> usize {
-        self.files.iter().map(|file| file.bytes.len()).sum()
+        self.files.iter().map(|file| file.bytes.len()).sum::<usize>() + self.libraries.size()
     }
 }
 
@@ -135,9 +148,9 @@ fn read(bug: &BugId, path: &Path, most: usize) -> Result<GuestFile, ProgramError
     Ok(GuestFile { name, mode, bytes })
 }
 
-/// Whether the bytes are a static x86-64 program (System V ABI, chapter 4 and 5). The kernel is the last to say.
+/// Whether the bytes are an x86-64 program (System V ABI, chapter 4 and 5). The kernel is the last to say.
 fn check(bytes: &[u8]) -> Result<(), String> {
-    let expected = "expected a static x86-64 ELF program";
+    let expected = "expected an x86-64 ELF program";
     if bytes.starts_with(b"#!") {
         return Err(format!("it is a script, and a guest has no interpreters: {expected}"));
     }
@@ -154,7 +167,6 @@ fn check(bytes: &[u8]) -> Result<(), String> {
         return Err(format!("it is an object file or a core dump, not a program: {expected}"));
     }
     let segments = header.program_headers(endian, bytes).map_err(broken)?;
-    let dynamic = || format!("it is linked dynamically, and a guest has no libraries: {expected} (cc -static)");
     let entry = header.e_entry(endian);
     let mut starts = false;
     for segment in segments {
@@ -162,19 +174,9 @@ fn check(bytes: &[u8]) -> Result<(), String> {
         if end.is_none_or(|end| end > bytes.len() as u64) {
             return Err(format!("it is truncated: {expected}"));
         }
-        match segment.p_type(endian) {
-            PT_INTERP => return Err(dynamic()),
-            PT_DYNAMIC => {
-                let entries = segment.dynamic(endian, bytes).map_err(broken)?.unwrap_or_default();
-                if entries.iter().any(|entry| entry.d_tag(endian) == DT_NEEDED) {
-                    return Err(dynamic());
-                }
-            }
-            PT_LOAD => {
-                let start = segment.p_vaddr(endian);
-                starts |= entry != 0 && (start..start.saturating_add(segment.p_memsz(endian))).contains(&entry);
-            }
-            _ => {}
+        if segment.p_type(endian) == PT_LOAD {
+            let start = segment.p_vaddr(endian);
+            starts |= entry != 0 && (start..start.saturating_add(segment.p_memsz(endian))).contains(&entry);
         }
     }
     if starts { Ok(()) } else { Err(format!("it has no entry point, as a library: {expected}")) }

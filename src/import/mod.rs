@@ -148,8 +148,6 @@ pub enum RejectionKind {
     NoTest,
     /// Its program is not in the tree.
     NotBuilt,
-    /// It needs libraries.
-    Dynamic,
     /// It needs an interpreter.
     Script,
     /// It is no program for a guest: another machine, damaged, too large.
@@ -186,7 +184,6 @@ impl RejectionKind {
         match self {
             Self::NoTest => "no such test",
             Self::NotBuilt => "not built",
-            Self::Dynamic => "linked dynamically",
             Self::Script => "script",
             Self::Unfit => "unsuitable program",
             Self::Machine => "other machine",

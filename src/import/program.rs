@@ -29,9 +29,6 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Vec<u8>, Rejected> {
     }
     match GuestProgram::check(&bytes) {
         Ok(()) => Ok(bytes),
-        Err(why) if why.contains("linked dynamically") => {
-            Err(Rejected::new(name, RejectionKind::Dynamic, "linked dynamically: link it statically: LDFLAGS=-static"))
-        }
         Err(why) => Err(Rejected::new(name, RejectionKind::Unfit, why)),
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 use crate::reproducer::{Context, ms};
-use backproof_protocol::{Conclusion, Job, Message, PROGRAMS_DIR, ProgramProtocol, Report};
+use backproof_protocol::{Conclusion, Job, LIBRARIES_DIR, Message, PROGRAMS_DIR, ProgramProtocol, Report};
 
 mod judge;
 mod ltp;
@@ -76,7 +76,12 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
         let mut command = Command::new(path);
         // No program should depend on the environment that the kernel passes to PID 1.
         command.env_clear().current_dir("/tmp").args(&job.run.args);
-        command.env("PATH", path.parent().unwrap_or(path)).env("TMPDIR", "/tmp").envs(&job.run.env);
+        let folder = path.parent().unwrap_or(path);
+        let libraries = folder.join(LIBRARIES_DIR);
+        if libraries.is_dir() {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command.env("PATH", folder).env("TMPDIR", "/tmp").envs(&job.run.env);
         let judged = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);
         if judged.conclusion != Conclusion::NotAffected {
             let of = if job.run.runs > 1 { format!("run {run} of {}: ", job.run.runs) } else { String::new() };

@@ -67,7 +67,7 @@ const SHELL: &str = "sh";
 pub(super) fn link_files(program: &Path) -> Result<(), String> {
     let folder = program.parent().unwrap_or(program);
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != program) {
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != program && path.is_file()) {
         let Some(name) = path.file_name() else { continue };
         // Without tmpfs, another program may have left a file of that name in /tmp.
         let _ = symlink(&path, Path::new("/tmp").join(name));
