@@ -74,7 +74,7 @@ fn protocols_of_others_are_understood_in_a_guest() {
             "weak",
             "exited with 0",
         ),
-        ("runs", "args: [exits, 0], runs: 3", "pass", "weak", "all of 3 runs: "),
+        ("runs", "args: [exits, 0], runs: 3", "pass", "weak", "3 of 3 runs: "),
     ];
     let bugs: Vec<(&str, &str)> = table.iter().map(|(bug, keys, ..)| (*bug, *keys)).collect();
     let lab = lab(&bugs, "share-guest: all\n");

@@ -52,6 +52,14 @@ fn panics_after(jobs: &[&str], running: Option<&str>) -> Vec<Act> {
     acts
 }
 
+/// The same, if something on the host kills QEMU instead.
+fn killed_after(jobs: &[&str], running: &str) -> Vec<Act> {
+    let mut acts = panics_after(jobs, Some(running));
+    acts.truncate(acts.len() - 2);
+    acts.push(exit(9));
+    acts
+}
+
 /// A guest that KVM cannot run.
 fn refused() -> Vec<Act> {
     vec![exit_saying(6 << 8, &["qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69"])]
@@ -196,6 +204,12 @@ async fn guests_that_die_together_are_booted_alone() {
         ),
         (
             vec![panics_after(&[ONE, OTHER], None), sound(&[ONE]), sound(&[OTHER])],
+            vec![both.clone(), alone.clone(), other.clone()],
+            [("sound".to_owned(), true), ("sound".to_owned(), true)],
+        ),
+        // Something on the host killed QEMU: no report counts.
+        (
+            vec![killed_after(&[ONE], OTHER), sound(&[ONE]), sound(&[OTHER])],
             vec![both.clone(), alone.clone(), other.clone()],
             [("sound".to_owned(), true), ("sound".to_owned(), true)],
         ),

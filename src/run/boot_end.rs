@@ -128,9 +128,12 @@ impl BootEnd {
         end
     }
 
-    /// Whether a job reported.
+    /// Whether a job's report counts: the guest lived, or died by itself after it.
     pub(super) fn has_report(&self, job: &JobId) -> bool {
         let id = job.to_string();
+        if self.death.as_ref().is_some_and(|death| !death.kind.is_of_the_guest()) {
+            return false;
+        }
         self.reports.iter().any(|report| report.job == id)
     }
 

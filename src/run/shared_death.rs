@@ -1,6 +1,6 @@
 //! Which reproducer killed a guest that several shared.
 //!
-//! Reports that came before the death are kept, and the rest boots again: each job that was running alone, those that had not
+//! Reports that came before the guest's own death are kept, and the rest boots again: each job that was running alone, those that had not
 //! started together. If one of them dies alone, it explains the death. If none does, the kernel may have died late of a job
 //! that had reported, so those boot again, too, in halves, until one dies alone. That is no retry: a job that dies alone has
 //! its answer, and a death that nothing repeats is recorded as unexplained.
@@ -35,7 +35,8 @@ impl<'t> SharedDeath<'t> {
         }
         let (reported, others): (Vec<_>, Vec<_>) =
             guest.trials.iter().copied().partition(|trial| end.has_report(&trial.id()));
-        let has_started = |trial: &Trial| end.started.contains(&trial.id().to_string());
+        let is_own = end.death.as_ref().is_some_and(|death| death.kind.is_of_the_guest());
+        let has_started = |trial: &Trial| is_own && end.started.contains(&trial.id().to_string());
         let (running, planned) = others.into_iter().partition(has_started);
         let together = guest.trials.iter().map(Trial::id).collect();
         Some(Self { together, schedule: guest.schedule, failure, reported, running, planned })
@@ -44,7 +45,7 @@ impl<'t> SharedDeath<'t> {
     /// The guests in which the jobs that the death interrupted boot again.
     pub(super) fn unfinished(&mut self) -> Vec<Waiting<'t>> {
         let (running, planned) = (std::mem::take(&mut self.running), std::mem::take(&mut self.planned));
-        // Together, those that had not started would die again of what is not theirs.
+        // Together, they would die again of what is not theirs. After a failure of the host, all are here.
         let none_began = running.is_empty() && self.reported.is_empty();
         let (alone, together) = if none_began { (planned, Vec::new()) } else { (running, planned) };
         let mut guests: Vec<Vec<Trial>> = alone.into_iter().map(|trial| vec![trial]).collect();

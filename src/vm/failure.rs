@@ -77,6 +77,12 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether the guest itself died, so that what it had reported before counts. A host that froze it, a QEMU that broke, or
+    /// words that make no sense put every report in doubt.
+    pub fn is_of_the_guest(&self) -> bool {
+        matches!(self, Self::Splat(_) | Self::Reset | Self::Lost | Self::Flood | Self::Hang { .. })
+    }
+
     /// Its name for people and files.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -70,9 +70,13 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
     let deadline = Duration::from_millis(job.deadline_ms);
     let until = context.started.checked_add(deadline);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut last = None;
-    for run in 1..=job.run.runs.max(1) {
-        context.waiting(&name, if job.run.runs > 1 { "its end, of several runs" } else { "its end" });
+    let runs = job.run.runs.max(1);
+    let mut last = ProgramJudgement::error("its program was not run".to_owned());
+    let mut ran = 0;
+    // A program that is to crash the kernel may use up the deadline in any of its runs.
+    while ran < runs && (ran == 0 || until.is_none_or(|until| Instant::now() < until)) {
+        ran += 1;
+        context.waiting(&name, if runs > 1 { "its end, of several runs" } else { "its end" });
         let mut command = Command::new(path);
         // No program should depend on the environment that the kernel passes to PID 1.
         command.env_clear().current_dir("/tmp").args(&job.run.args);
@@ -82,16 +86,19 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
             command.env("LD_LIBRARY_PATH", libraries);
         }
         command.env("PATH", folder).env("TMPDIR", "/tmp").envs(&job.run.env);
-        let judged = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);
-        if judged.conclusion != Conclusion::NotAffected {
-            let of = if job.run.runs > 1 { format!("run {run} of {}: ", job.run.runs) } else { String::new() };
-            return ProgramJudgement { why: of + &judged.why, ..judged };
+        last = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);
+        if last.conclusion != Conclusion::NotAffected {
+            break;
         }
-        last = Some(judged);
     }
-    let judged = last.unwrap_or_else(|| ProgramJudgement::error("its program was not run".to_owned()));
-    let times = if job.run.runs > 1 { format!("all of {} runs: ", job.run.runs) } else { String::new() };
-    ProgramJudgement { why: times + &judged.why, ..judged }
+    if runs == 1 {
+        return last;
+    }
+    let which = match last.conclusion {
+        Conclusion::NotAffected => format!("{ran} of {runs} runs: "),
+        _ => format!("run {ran} of {runs}: "),
+    };
+    ProgramJudgement { why: which + &last.why, ..last }
 }
 
 /// Runs a command, with its process group, to its end or its deadline.
