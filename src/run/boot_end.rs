@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backproof_protocol::{Hello, Message, Packet, Reach, Report, Segment};
 
-use crate::vm::{Boot, Failure, FailureKind};
+use crate::vm::{Boot, Failure};
 use crate::words::JobId;
 
 /// The most packets of one boot to keep. An agent sends a few hundred; a hostile guest could send millions.
@@ -151,9 +151,7 @@ fn too_busy(busy: &str, jobs: usize) -> String {
 
 /// A failure with lines of the console. A busy host is named only for timeouts.
 fn describe(failure: &Failure, busy: Option<&str>) -> String {
-    let of_time = matches!(failure.kind, FailureKind::Hang { .. } | FailureKind::Host)
-        || matches!(failure.kind, FailureKind::Splat(kind) if kind.is_of_time());
-    let busy = busy.filter(|_| of_time).map(|busy| format!("; {busy}")).unwrap_or_default();
+    let busy = busy.filter(|_| failure.kind.is_of_time()).map(|busy| format!("; {busy}")).unwrap_or_default();
     let mut lines = vec![format!("{failure}{busy}")];
     if failure.excerpt.is_empty() {
         lines.push("the console's last lines:".to_owned());

@@ -6,7 +6,7 @@ use super::super::settle::by_boot;
 use super::*;
 use crate::evidence::runtime::Ran;
 use crate::verdict::Boots;
-use crate::vm::{Accel, AwaitedEvent, Finished, HostRecord, SplatKind, Stage, Transcript};
+use crate::vm::{Accel, AwaitedEvent, FailureKind, Finished, HostRecord, SplatKind, Stage, Transcript};
 
 /// What comes of a boot in which the guest said this.
 fn end_of(messages: Vec<Message>) -> BootEnd {
@@ -106,4 +106,39 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
     assert_eq!(settled(Conclusion::Error, HostRecord::default()), "late");
     let incoherent = settled(Conclusion::NotAffected, busy());
     assert!(incoherent.ends_with("it lists no recipe"), "{incoherent}");
+}
+
+#[test]
+fn program_that_said_affected_is_believed_only_if_its_guest_died_by_itself() {
+    let failed = |kind| {
+        let (title, stage) = ("x".to_owned(), Stage::Agent);
+        Failure { kind, title, stage, excerpt: Vec::new(), last_lines: Vec::new() }
+    };
+    let busy = || HostRecord { runnable: 17.0, processors: 2, ..HostRecord::default() };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::End, after: Duration::from_secs(60) };
+    let settled = |kind, host, alone| {
+        let (job, why, checks) = ("a-bug".to_owned(), "seen".to_owned(), Vec::new());
+        let report =
+            Report { job: job.clone(), conclusion: Conclusion::Affected, why, checks, reported: false, took_ms: 1 };
+        let boot = boot_of(vec![Message::Started { job }, Message::Report(report)], host);
+        let end = BootEnd::of(&Boot { end: Err(failed(kind)), ..boot }, 2);
+        let sysctls = BTreeMap::new();
+        let ran = Ran { sysctls: &sysctls, own_program: true };
+        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone };
+        by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots
+    };
+    for (kind, host, alone, is_believed) in [
+        (FailureKind::Splat(SplatKind::Oops), HostRecord::default(), true, true),
+        (FailureKind::Splat(SplatKind::Oops), busy(), true, true),
+        (FailureKind::Splat(SplatKind::Oops), HostRecord::default(), false, false),
+        (FailureKind::Splat(SplatKind::SoftLockup), busy(), true, false),
+        (hang(), HostRecord::default(), true, true),
+        (hang(), busy(), true, false),
+        (FailureKind::Host, HostRecord::default(), true, false),
+        (FailureKind::Qemu, HostRecord::default(), true, false),
+        (FailureKind::Impostor, HostRecord::default(), true, false),
+    ] {
+        let boots = settled(kind.clone(), host, alone);
+        assert_eq!(matches!(boots, Boots::Showed(_)), is_believed, "{kind:?}: {boots:?}");
+    }
 }

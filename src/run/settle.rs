@@ -14,6 +14,7 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::{Bug, Needs, ReproducerSpec, TellingString};
 use crate::verdict::{Boots, Case};
+use crate::vm::FailureKind;
 use crate::words::{BugId, JobId};
 
 /// Whether a reproducer applies to a kernel, as far as its packages tell.
@@ -114,7 +115,7 @@ pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
         (Some(failure), _) => {
             let showed = death(&id, terms, end, report.as_ref());
             crash = showed.as_ref().and_then(|(_, crash)| crash.clone());
-            showed.map_or_else(|| Boots::Broke(other_death(terms, failure)), |(finding, _)| Boots::Showed(finding))
+            showed.map_or_else(|| Boots::Broke(other_death(terms, end, failure)), |(finding, _)| Boots::Showed(finding))
         }
         (None, None) => Boots::Broke("the agent ended without a report of this reproducer".to_owned()),
         (None, Some(report)) => match weigh(report, terms.ran) {
@@ -142,6 +143,10 @@ fn death(
     report: Option<&Report>,
 ) -> Option<(Finding, Option<CrashSeen>)> {
     let death = end.death.as_deref().filter(|_| terms.alone && end.started.contains(id))?;
+    let is_own = death.kind.is_of_the_guest() && !(death.kind.is_of_time() && end.busy.is_some());
+    if !is_own {
+        return None;
+    }
     if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death)) {
         let why = format!("the kernel crashed as the dossier describes ({}): {}", seen.kind, seen.title);
         let finding = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, why);
@@ -157,10 +162,12 @@ fn death(
 }
 
 /// A death that shows nothing, in words.
-fn other_death(terms: JobTerms<'_>, failure: &str) -> String {
-    match terms.crash {
-        Some(_) => format!("not the crash that the dossier describes: {failure}"),
-        None => failure.to_owned(),
+fn other_death(terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> String {
+    match (terms.crash, &end.death) {
+        (Some(_), Some(death)) if matches!(death.kind, FailureKind::Splat(_)) => {
+            format!("not the crash that the dossier describes: {failure}")
+        }
+        _ => failure.to_owned(),
     }
 }
 

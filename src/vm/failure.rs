@@ -77,6 +77,15 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether it only says that something took too long, for which a busy host may be the reason.
+    pub fn is_of_time(&self) -> bool {
+        match self {
+            Self::Hang { .. } | Self::Host => true,
+            Self::Splat(kind) => kind.is_of_time(),
+            _ => false,
+        }
+    }
+
     /// Whether the guest itself died, so that what it had reported before counts. A host that froze it, a QEMU that broke, or
     /// words that make no sense put every report in doubt.
     pub fn is_of_the_guest(&self) -> bool {
