@@ -15,10 +15,7 @@ fn lab(bugs: &[(&str, &str)], more: &str) -> Lab {
          bookworm }}\n{more}",
         names.join(", ")
     ));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
-    let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
-    let built = Command::new("rustc").args(flags).arg(lab.path("program")).arg(source).status().expect("rustc");
-    assert!(built.success());
+    lab.build_program();
     for (bug, keys) in bugs {
         lab.write(
             &format!("bugs/{bug}.yaml"),
@@ -181,6 +178,31 @@ fn results_are_complete_when_one_program_panics() {
 }
 
 #[test]
+fn late_crash_is_found_beside_another_crasher() {
+    let late = "args: [leaves-a-crash], crash: { kinds: [panic], match: sysrq, settle: 3s }";
+    let unreached = "args: [exits, 0], reach: [tcp_fragment]";
+    let lab = lab(&[("unreached", unreached), ("late", late), ("crashes", "args: [crashes]")], "share-guest: all\n");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(1);
+    assert_eq!(ended(&document, "late").0, "fail");
+    assert_eq!(ended(&document, "crashes").0, "error");
+    // Its report came before the death, and so did its count.
+    let unreached = ended(&document, "unreached");
+    assert!(unreached.0 == "error" && unreached.2.contains("tcp_fragment never ran"), "{unreached:?}");
+}
+
+#[test]
+fn many_runs_may_print_much() {
+    let words = "x".repeat(190);
+    let keys = format!("protocol: exit-status, runs: 300, args: [exits, 0{}]", format!(", {words}").repeat(20));
+    let lab = lab(&[("prints", &keys)], "");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(0);
+    let printed = ended(&document, "prints");
+    assert!(printed.0 == "pass" && printed.2.contains("300 of 300 runs: "), "{printed:?}");
+}
+
+#[test]
 fn seeds_of_a_dossier_find_a_race() {
     let keys = "args: [is-a-race], seeds: 12, crash: { kinds: [panic], match: sysrq }";
     let lab = lab(&[("a-race", keys)], "");
@@ -210,6 +232,9 @@ fn pass_without_a_control_is_no_answer_if_strict() {
         "{strict:?}"
     );
     assert_eq!(cell(&document, "debian-12", "reaches")["verdict"], "unknown");
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--accel", "tcg", "--format", "json"]);
+    let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
+    assert_eq!(ended(&document, "reaches").0, "error", "as strict as the run");
 }
 
 #[test]

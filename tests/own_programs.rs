@@ -13,15 +13,6 @@ fn dossier(lab: &Lab, bug: &str, more: &str) {
     lab.write(&format!("bugs/{bug}.yaml"), text);
 }
 
-/// Builds the test's program, statically linked, in the lab's folder.
-fn build_program(lab: &Lab) {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
-    let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
-    let to = lab.path("program");
-    let built = Command::new("rustc").args(flags).arg(&to).arg(source).status().expect("rustc");
-    assert!(built.success() && to.exists());
-}
-
 /// A lab with a matrix of Debian 12's kernel, and dossiers of these bugs. The program does what their names say.
 fn lab(bugs: &[&str], more: &str) -> Lab {
     let lab = Lab::with_matrix(&format!(
@@ -29,7 +20,7 @@ fn lab(bugs: &[&str], more: &str) -> Lab {
          bookworm }}\n{more}",
         bugs.join(", ")
     ));
-    build_program(&lab);
+    lab.build_program();
     for bug in bugs {
         dossier(&lab, bug, &format!("reproducer: {{ program: ../program, args: [{bug}], deadline: 4s }}\n"));
     }

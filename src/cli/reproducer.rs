@@ -12,7 +12,8 @@ use super::run::{JudgedRun, in_folder};
 use super::{Stop, ended, host, matrix_file, show};
 use crate::evidence::{Finding, Strength, Witness};
 use crate::exit::Exit;
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, OwnProgram, Profile};
+use crate::matrix::{Bug, Bugs, FILE_MAX, KernelEntry, Matrix, OwnProgram, Profile, ProgramSource};
+use crate::regular;
 use crate::report::{Document, Style, hanging, visible};
 use crate::run::{CacheUse, Cell, RunPlan};
 use crate::words::{BugId, KernelName, Outcome};
@@ -73,7 +74,11 @@ struct CheckDocument {
 /// Runs the subcommand.
 pub(super) fn reproducer(command: &Reproducer) -> Result<Exit, Stop> {
     let Reproducer::Check(args) = command;
-    let bug = bug_of(&args.what)?;
+    let mut bug = bug_of(&args.what)?;
+    if let Some(ProgramSource::Own(own)) = bug.reproducer.as_mut().map(|reproducer| &mut reproducer.program) {
+        // One boot shows what was understood.
+        own.seeds = 1;
+    }
     let Some(own) = bug.reproducer.as_ref().and_then(|reproducer| reproducer.own()).cloned() else {
         let why = format!("{} names no program: give its dossier a `reproducer`", args.what.display());
         return Err(Stop::usage(anyhow!(why)));
@@ -106,8 +111,10 @@ fn bug_of(what: &Path) -> Result<Bug, Stop> {
     if what.extension().is_none_or(|extension| extension != "yaml") {
         return Bug::of_program(what).map_err(|why| Stop::usage(anyhow!("{}: {why}", what.display())));
     }
-    let text = std::fs::read_to_string(what).with_context(|| format!("cannot read {}", what.display()));
-    Bug::parse(&text.map_err(Stop::usage)?, what).map_err(Stop::usage)
+    let bytes = regular::read(what, FILE_MAX as u64).with_context(|| format!("cannot read {}", what.display()));
+    let text = String::from_utf8(bytes.map_err(Stop::usage)?)
+        .map_err(|_| Stop::usage(anyhow!("{}: expected a dossier in UTF-8", what.display())))?;
+    Bug::parse(&text, what).map_err(Stop::usage)
 }
 
 /// The kernel of the matrix with this name, or its first.

@@ -63,6 +63,9 @@ struct DossierFile {
     references: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     chain: Vec<StepEntry>,
+    /// Tests of others name fixes, and no break.
+    #[serde(rename = "break-unknown", skip_serializing_if = "std::ops::Not::not")]
+    break_unknown: bool,
     reproducer: ReproducerEntry,
 }
 
@@ -153,6 +156,7 @@ impl Candidate {
             summary: paragraph(&self.summary),
             references: self.references.iter().map(|reference| one_line(reference)).collect(),
             chain: self.fixes.iter().map(step).collect(),
+            break_unknown: !self.fixes.is_empty(),
             reproducer: ReproducerEntry {
                 program: format!("{folder}/{}", self.program_name),
                 // A crash oracle implies its protocol.

@@ -78,7 +78,10 @@ impl<'a> ImportFolder<'a> {
         let (dossier, program) = (path_of(planned.last()), path_of(planned.first()));
         if !dossier.exists() {
             if self.dossiers >= DOSSIERS_MAX {
-                return rejected(RejectionKind::Full, format!("a folder holds at most {DOSSIERS_MAX} dossiers"));
+                return rejected(
+                    RejectionKind::Full,
+                    format!("a folder holds at most {DOSSIERS_MAX} dossiers: import the rest with another --to"),
+                );
             }
             self.dossiers += 1;
         }
@@ -116,6 +119,9 @@ impl<'a> ImportFolder<'a> {
             let bytes = regular::read(from, FILES_MAX)
                 .map_err(|error| rejected(RejectionKind::Files, format!("cannot read {}: {error}", from.display())))?;
             let mode = if super::tree::is_executable(from) { of_program } else { of_file };
+            if planned.iter().any(|other| other.path == folder.join(name)) {
+                return Err(rejected(RejectionKind::Files, format!("two of its files are called {name:.100}")));
+            }
             planned.push(PlannedFile { path: folder.join(name), bytes, mode });
         }
         let path = self.target.folder.join(format!("{id}.yaml"));

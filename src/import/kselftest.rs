@@ -105,8 +105,12 @@ fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Reje
     let bytes = program::read(&shown, &path)?;
     let text = |file: &str| tree.text(PathBuf::from(folder).join(file), TEXT_MAX).ok().flatten().unwrap_or_default();
     let config: Vec<String> = kconfig::fragment(&text("config")).into_iter().collect();
-    let needs =
-        Needs { modules: kconfig::modules(&config), config, mounts: program::mounts(&bytes), ..Needs::default() };
+    let modules = kconfig::modules(&config);
+    // The file is for all tests of the folder, and no test needs all of it. An option with a module is needed by most.
+    let (config, others): (Vec<String>, Vec<String>) =
+        config.into_iter().partition(|option| !kconfig::modules([option]).is_empty());
+    let needs = Needs { modules, config, mounts: program::mounts(&bytes), ..Needs::default() };
+    let notes = if others.is_empty() { Vec::new() } else { vec![format!("not required: {}", others.join(", "))] };
     Ok(Candidate {
         id: format!("{folder}-{name}"),
         title: format!("kselftest {folder}: {name}"),
@@ -122,7 +126,7 @@ fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Reje
         env: BTreeMap::new(),
         needs,
         deadline: timeout(&text("settings")),
-        notes: Vec::new(),
+        notes,
         name: shown,
     })
 }

@@ -87,7 +87,7 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
     let mut files = Vec::new();
     let words: BTreeSet<String> = commands(&text)
         .iter()
-        .flat_map(|command| command.split_whitespace())
+        .flat_map(|command| command.split(|c: char| c.is_whitespace() || c == ';'))
         .filter(|word| is_file(word))
         .map(str::to_owned)
         .collect();
@@ -98,7 +98,7 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
             return Err(rejected(RejectionKind::Files, why));
         };
         // All files of a program are in one folder, and only a shell can run them.
-        text = text.replace(&word, &format!("sh {name}"));
+        text = in_commands(&text, |command| with_word(command, &word, &name));
         // The names of all files are different.
         let copy = changed.with_extension(files.len().to_string());
         let bytes = regular::read(&path, SCRIPT_MAX).map_err(unreadable)?;
@@ -132,6 +132,30 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
         notes: Vec::new(),
         name: shown,
     })
+}
+
+/// The text with its shell commands, which stand in backticks, changed.
+fn in_commands(text: &str, change: impl Fn(&str) -> String) -> String {
+    let part = |(at, part): (usize, &str)| if at % 2 == 1 { change(part) } else { part.to_owned() };
+    text.split('`').enumerate().map(part).collect::<Vec<_>>().join("`")
+}
+
+/// A command that runs this file by its name, in a shell. Only whole words are the file.
+fn with_word(command: &str, word: &str, name: &str) -> String {
+    let mut last = "";
+    let mut changed = String::new();
+    for piece in command.split_inclusive(|c: char| c.is_whitespace() || c == ';') {
+        let own = piece.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
+        if own == word {
+            let run = if last == "sh" { name.to_owned() } else { format!("sh {name}") };
+            changed += &run;
+            changed += &piece[own.len()..];
+        } else {
+            changed += piece;
+        }
+        last = if own.is_empty() { last } else { own };
+    }
+    changed
 }
 
 /// The shell commands of a script, which stand in backticks.
@@ -176,6 +200,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_whole_words_of_commands_are_files() {
+        let text = "// ./x.sh\n`./x.sh; sh ./x.sh a; ./bx.sh`\n+0 `./x.sh`";
+        let changed = in_commands(text, |command| with_word(command, "./x.sh", "x.sh"));
+        assert_eq!(changed, "// ./x.sh\n`sh x.sh; sh x.sh a; ./bx.sh`\n+0 `sh x.sh`");
+    }
 
     #[test]
     fn commands_and_titles_of_scripts_are_found() {

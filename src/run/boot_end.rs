@@ -128,13 +128,14 @@ impl BootEnd {
         end
     }
 
-    /// Whether a job's report counts: the guest lived, or died by itself after it.
+    /// Whether a job's report counts: the guest lived, or died by itself while something later ran. Without anything later,
+    /// the last job to report may have killed it: a deferred crash comes after the program's end.
     pub(super) fn has_report(&self, job: &JobId) -> bool {
         let id = job.to_string();
-        if self.death.as_ref().is_some_and(|death| !death.kind.is_of_the_guest()) {
-            return false;
-        }
-        self.reports.iter().any(|report| report.job == id)
+        let has = |id: &String| self.reports.iter().any(|report| report.job == *id);
+        let Some(death) = &self.death else { return has(&id) };
+        let is_last = self.reports.last().is_some_and(|report| report.job == id) && self.started.iter().all(has);
+        death.kind.is_of_the_guest() && has(&id) && !is_last
     }
 
     /// A boot that could not be started.

@@ -232,7 +232,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
             cached: booted.cached,
             reach: reach::counted(
                 &reach_of(bench.reach, &[*trial]),
-                end.reach.get(&trial.id().to_string()).filter(|_| end.failure.is_none()),
+                end.reach.get(&trial.id().to_string()).filter(|_| end.failure.is_none() || before.is_some()),
             ),
         };
         boots.schedules.insert(guest.schedule, schedule);

@@ -35,6 +35,9 @@ pub struct Cell {
     /// Whether the kernel is a control.
     #[serde(default)]
     pub control: bool,
+    /// Whether a pass that no control proves was to be no answer (`--strict`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// What the case came to.
     #[serde(flatten)]
     pub judgement: Judgement,
@@ -98,6 +101,7 @@ impl Cell {
             mitigates: question.mitigates,
             expected,
             control: question.control,
+            strict: question.strict,
             judgement,
             trials,
         }
@@ -121,7 +125,7 @@ impl Cell {
             expect: self.expect,
             mitigates: self.mitigates,
             control: self.control,
-            strict: false,
+            strict: self.strict,
         }
     }
 }

@@ -10,7 +10,9 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::matrix::{CrashKind, CrashOracle};
-use crate::vm::{AwaitedEvent, Failure, FailureKind, Printk, SplatKind, ends_dump, opens_dump, splat_kind};
+use crate::vm::{
+    AwaitedEvent, Failure, FailureKind, Printk, SplatKind, ends_dump, opens_dump, splat_kind, splat_title,
+};
 
 /// A crash that fits a dossier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,12 @@ static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
         .ok()
 });
 
+/// The beginning of a panic's line.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// The beginnings of lines that only stand in a report's stack, or above it.
+const STACKS: [&str; 5] = ["Call Trace:", "RIP: ", "CPU: ", "stack backtrace:", "NMI backtrace for cpu"];
+
 /// The crash that is the bug.
 #[derive(Clone, Copy, Debug)]
 pub enum CrashWanted<'a> {
@@ -46,33 +54,38 @@ pub(super) fn fitting(wanted: CrashWanted<'_>, job: &str, failure: &Failure) -> 
         FailureKind::Hang { waiting: AwaitedEvent::Report { job: waited }, .. } if waited == job => true,
         _ => return None,
     };
-    let report = reports(&failure.excerpt).into_iter().find_map(|lines| {
-        let report = CrashReport::of(&lines, hung);
+    reports(&failure.excerpt).into_iter().find_map(|lines| {
+        let mut report = CrashReport::of(&lines);
+        if hung {
+            // The dump is the answer to an NMI that we sent, panic and all.
+            (report.kinds, report.title) = (BTreeSet::from([CrashKind::Hang]), None);
+        }
+        let title = report.title.clone().unwrap_or_else(|| failure.title.clone());
         let kind = match wanted {
             CrashWanted::Described(oracle) => report.fits(oracle),
-            CrashWanted::Again(seen) if failure.title == seen.title => {
+            CrashWanted::Again(seen) if title == seen.title => {
                 report.kinds.iter().copied().find(|kind| kind.as_str() == seen.kind)
             }
             CrashWanted::Again(_) => None,
         };
-        kind.map(|kind| (kind, lines))
-    });
-    let (kind, lines) = report?;
-    Some(CrashSeen { kind: kind.as_str().to_owned(), title: failure.title.clone(), excerpt: lines })
+        kind.map(|kind| CrashSeen { kind: kind.as_str().to_owned(), title, excerpt: lines })
+    })
 }
 
-/// The excerpt of a console, split into the kernel's reports. A panic belongs to what it follows.
+/// The excerpt of a console, split into the kernel's reports. A report ends with its end line, or where the next begins
+/// after its stack: many kinds have no end line. A panic belongs to what it follows, and so does the end of an OOM report.
 fn reports(excerpt: &[String]) -> Vec<Vec<String>> {
     let mut reports: Vec<Vec<String>> = vec![Vec::new()];
-    let mut ended = false;
+    let (mut ended, mut has_stack) = (false, false);
     for line in excerpt {
         let text = Printk::parse(line).text;
-        let begins = opens_dump(text) || splat_kind(text).is_some_and(|kind| kind != SplatKind::Panic);
-        if ended && begins {
+        let is_title = splat_kind(text).is_some_and(|kind| kind != SplatKind::OutOfMemory) && !text.starts_with(PANIC);
+        if (ended || has_stack) && (is_title || opens_dump(text)) {
             reports.push(Vec::new());
-            ended = false;
+            (ended, has_stack) = (false, false);
         }
         ended |= ends_dump(text);
+        has_stack |= STACKS.iter().any(|stack| text.starts_with(stack));
         if let Some(last) = reports.last_mut() {
             last.push(line.clone());
         }
@@ -83,16 +96,18 @@ fn reports(excerpt: &[String]) -> Vec<Vec<String>> {
 /// One report of the kernel.
 struct CrashReport {
     text: String,
+    /// The kernel's own words, without addresses and times.
+    title: Option<String>,
     kinds: BTreeSet<CrashKind>,
     functions: BTreeSet<String>,
     modules: BTreeSet<String>,
 }
 
 impl CrashReport {
-    fn of(lines: &[String], hung: bool) -> Self {
+    fn of(lines: &[String]) -> Self {
         let texts: Vec<&str> = lines.iter().map(|line| Printk::parse(line).text).collect();
-        let mut kinds: BTreeSet<CrashKind> = texts.iter().flat_map(|text| kinds_of(text)).collect();
-        kinds.extend(hung.then_some(CrashKind::Hang));
+        let kinds = texts.iter().flat_map(|text| kinds_of(text)).collect();
+        let title = texts.iter().find(|text| splat_kind(text).is_some()).map(|text| splat_title(text));
         let (mut functions, mut modules) = (BTreeSet::new(), BTreeSet::new());
         for frame in texts.iter().flat_map(|text| FRAME.iter().flat_map(|frame| frame.captures_iter(text))) {
             if frame.name("doubt").is_some() {
@@ -101,7 +116,7 @@ impl CrashReport {
             functions.extend(frame.name("function").map(|name| without_suffix(name.as_str()).to_owned()));
             modules.extend(frame.name("module").map(|name| name.as_str().replace('-', "_")));
         }
-        Self { text: texts.join("\n"), kinds, functions, modules }
+        Self { text: texts.join("\n"), title, kinds, functions, modules }
     }
 
     /// The kind by which it is the described crash.

@@ -37,9 +37,11 @@ enum Printed {
     OtherKind,
     WarningThenDescribed,
     WarningThenOther,
+    /// A report without an end line first.
+    KasanThenOther,
 }
 
-const PRINTED: [Printed; 8] = [
+const PRINTED: [Printed; 9] = [
     Printed::Nothing,
     Printed::Described,
     Printed::Cut,
@@ -48,6 +50,7 @@ const PRINTED: [Printed; 8] = [
     Printed::OtherKind,
     Printed::WarningThenDescribed,
     Printed::WarningThenOther,
+    Printed::KasanThenOther,
 ];
 
 /// When it prints that.
@@ -93,6 +96,12 @@ impl Printed {
             Self::WarningThenDescribed => [warning("other_work"), described()].concat(),
             // The stack of one, and the kind and word of the other.
             Self::WarningThenOther => [warning("my_close"), oops(NULL, "other_close")].concat(),
+            Self::KasanThenOther => {
+                let kasan = oops("KASAN: use-after-free in other_free+0x1/0x2", "other_free");
+                // Its stack, without the line that ends an oops.
+                let kasan = kasan.into_iter().filter(|line| !line.starts_with("---[") && !line.starts_with("Oops"));
+                kasan.chain(oops("unable to handle page fault for address: ffff", "my_close")).collect()
+            }
         }
     }
 }

@@ -64,6 +64,26 @@ fn crash_fits_if_one_report_has_everything() {
 }
 
 #[test]
+fn reports_without_an_end_line_are_told_apart() {
+    let trace = "CPU: 0 PID: 9 Comm: other\nCall Trace:\n <TASK>\n foreign_free+0x1/0x2\n </TASK>";
+    for (first, kind_of_first) in [
+        ("BUG kmalloc-64 (Not tainted): Object already free", "slab"),
+        ("BUG: KASAN: use-after-free in foreign_free+0x1/0x2", "kasan"),
+        ("BUG: KFENCE: use-after-free read in foreign_free+0x1/0x2", "kfence"),
+        ("WARNING: possible circular locking dependency detected", "lockdep"),
+        ("BUG: sleeping function called from invalid context at f.c:1", "atomic"),
+        ("rcu: INFO: rcu_sched self-detected stall on CPU", "rcu-stall"),
+        ("watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [x:1]", "soft-lockup"),
+    ] {
+        let failure = death(SplatKind::Sanitizer, &format!("{first}\n{trace}\n{OOPS}"));
+        assert_eq!(kind(&format!("{{ kinds: [{kind_of_first}], frames: [my_xmit] }}"), &failure), None, "{first}");
+        let own = kind(&format!("{{ kinds: [{kind_of_first}], frames: [foreign_free] }}"), &failure);
+        assert_eq!(own.as_deref(), Some(kind_of_first), "{first}");
+        assert_eq!(kind("{ kinds: [oops], frames: [my_xmit] }", &failure).as_deref(), Some("oops"), "{first}");
+    }
+}
+
+#[test]
 fn words_above_a_title_belong_to_its_report() {
     let warn = "------------[ cut here ]------------\ncache_from_obj: Wrong slab cache. kmalloc-64 but object is from x\n\
                 WARNING: CPU: 0 PID: 71 at mm/slab.h:381 kfree+0x1a/0x40\nCall Trace:\n kfree+0x1a/0x40";
@@ -110,11 +130,15 @@ fn hang_counts_only_for_the_job_that_hangs() {
     let hang = |job: &str| {
         let waiting = AwaitedEvent::Report { job: job.to_owned() };
         let kind = FailureKind::Hang { waiting, after: Duration::from_secs(9) };
-        Failure { kind, ..death(SplatKind::Oops, "NMI backtrace for cpu 0\nRIP: 0010:my_spin+0x1/0x2") }
+        let dump =
+            "NMI backtrace for cpu 0\nRIP: 0010:my_spin+0x1/0x2\nKernel panic - not syncing: NMI: Not continuing";
+        Failure { kind, ..death(SplatKind::Oops, dump) }
     };
     let crash = "{ kinds: [hang], frames: [my_spin] }";
     assert_eq!(kind(crash, &hang("a-bug")).as_deref(), Some("hang"));
     assert_eq!(kind(crash, &hang("another")), None);
+    // The panic is the answer to our own NMI.
+    assert_eq!(kind("{ kinds: [panic], frames: [my_spin] }", &hang("a-bug")), None);
     assert_eq!(kind("{ kinds: [oops], frames: [my_spin] }", &hang("a-bug")), None);
     for other in [FailureKind::Reset, FailureKind::Lost, FailureKind::Flood, FailureKind::Host, FailureKind::Qemu] {
         let failure = Failure { kind: other, ..death(SplatKind::Oops, OOPS) };
@@ -128,6 +152,7 @@ fn replayed_crash_must_be_the_one_that_was_seen() {
     let seen = fitting(CrashWanted::Described(&oracle("{ kinds: [oops], frames: [my_xmit] }")), "a-bug", &oops)
         .expect("it fits");
     assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &oops), Some(seen.clone()));
-    let other = Failure { title: "BUG: y".to_owned(), ..oops.clone() };
+    assert_eq!(seen.title, "BUG: kernel NULL pointer dereference");
+    let other = death(SplatKind::Oops, &OOPS.replace("kernel NULL pointer dereference", "unable to handle page fault"));
     assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &other), None);
 }

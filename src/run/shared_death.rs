@@ -1,9 +1,10 @@
 //! Which reproducer killed a guest that several shared.
 //!
-//! Reports that came before the guest's own death are kept, and the rest boots again: each job that was running alone, those that had not
-//! started together. If one of them dies alone, it explains the death. If none does, the kernel may have died late of a job
-//! that had reported, so those boot again, too, in halves, until one dies alone. That is no retry: a job that dies alone has
-//! its answer, and a death that nothing repeats is recorded as unexplained.
+//! Reports that came before the guest's own death are kept, and the rest boots again: each job that was running (or the last
+//! to report, if none was) alone, those that had not started together. If a job that had started dies alone, it explains the
+//! death. If none does, the kernel may have died late of another that had reported, so those boot again, too, in halves,
+//! until one dies alone. That is no retry: a job that dies alone has its answer, and a death that nothing repeats is recorded
+//! as unexplained.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use crate::words::JobId;
 pub(super) struct SharedDeath<'t> {
     /// All of its jobs.
     pub(super) together: Vec<JobId>,
+    /// Those that may have killed it: all that had started.
+    started: Vec<JobId>,
     /// The schedule.
     pub(super) schedule: u32,
     /// How it died.
@@ -37,9 +40,14 @@ impl<'t> SharedDeath<'t> {
             guest.trials.iter().copied().partition(|trial| end.has_report(&trial.id()));
         let is_own = end.death.as_ref().is_some_and(|death| death.kind.is_of_the_guest());
         let has_started = |trial: &Trial| is_own && end.started.contains(&trial.id().to_string());
-        let (running, planned) = others.into_iter().partition(has_started);
-        let together = guest.trials.iter().map(Trial::id).collect();
-        Some(Self { together, schedule: guest.schedule, failure, reported, running, planned })
+        let (running, planned): (Vec<_>, Vec<_>) = others.into_iter().partition(has_started);
+        let together: Vec<JobId> = guest.trials.iter().map(Trial::id).collect();
+        // Where none had started, the kernel or the host may have died of anything.
+        let mut started: Vec<JobId> = reported.iter().chain(&running).map(Trial::id).collect();
+        if started.is_empty() {
+            started.clone_from(&together);
+        }
+        Some(Self { together, started, schedule: guest.schedule, failure, reported, running, planned })
     }
 
     /// The guests in which the jobs that the death interrupted boot again.
@@ -63,9 +71,9 @@ impl<'t> SharedDeath<'t> {
         self.waiting(vec![reported, later])
     }
 
-    /// Whether one of its jobs died alone.
+    /// Whether one of the jobs that may have killed it died alone.
     pub(super) fn is_explained(&self, jobs: &BTreeMap<JobId, JobBoots>) -> bool {
-        self.together.iter().any(|job| jobs.get(job).is_some_and(|boots| boots.has_died(self.schedule)))
+        self.started.iter().any(|job| jobs.get(job).is_some_and(|boots| boots.has_died(self.schedule)))
     }
 
     fn waiting(&self, guests: Vec<Vec<Trial<'t>>>) -> Vec<Waiting<'t>> {

@@ -194,11 +194,10 @@ fn fits(group: &[Trial<'_>], trial: &Trial<'_>) -> bool {
     if reach_of(&[], &together).len() > GUEST_REACH_MAX {
         return false;
     }
-    let known = |program: &GuestProgram| group.iter().any(|other| other.bug == trial.bug && program.size() > 0);
-    let Some(program) = trial.program.filter(|program| !known(program)) else { return true };
-    let mut counted: BTreeMap<&BugId, usize> = BTreeMap::new();
-    counted.extend(group.iter().filter_map(|other| Some((other.bug, other.program?.size()))));
-    counted.values().sum::<usize>().saturating_add(program.size()) <= PROGRAMS_MAX
+    // One copy of a program serves all profiles of its bug.
+    let sizes: BTreeMap<&BugId, usize> =
+        together.iter().filter_map(|trial| Some((trial.bug, trial.program?.size()))).collect();
+    sizes.len() < 2 || sizes.values().fold(0, |sum: usize, size| sum.saturating_add(*size)) <= PROGRAMS_MAX
 }
 
 #[cfg(test)]

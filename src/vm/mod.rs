@@ -56,6 +56,6 @@ pub use qemu::{OLDEST, Qemu, QemuError, QemuVersion};
 pub use qemu_identity::IdentityError;
 pub use script::shell_word;
 pub use splat::SplatKind;
-pub(crate) use splat::{Printk, ends_dump, kind_of as splat_kind, opens_dump};
+pub(crate) use splat::{Printk, ends_dump, kind_of as splat_kind, opens_dump, title as splat_title};
 pub use time::{DEFAULT_SEED, TimeChoice, Timing, VirtualTime};
 pub use transcript::{Transcript, TranscriptDifference};

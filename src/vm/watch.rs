@@ -250,8 +250,7 @@ impl Watch<'_> {
             self.report_stage(Stage::Agent);
         }
         if let Some(why) = self.reported().and_then(|said| contradicts_image(said, self.image_release)) {
-            self.end(Some((FailureKind::Impostor, why)));
-            return;
+            return self.end(Some((FailureKind::Impostor, why)));
         }
         if self.agent.ended() {
             self.report_stage(Stage::Ended);
@@ -297,8 +296,7 @@ impl Watch<'_> {
         };
         if waiting == AwaitedEvent::SignOfLife && self.accel == Accel::Kvm {
             self.end(Some((FailureKind::Accelerator, title)));
-            self.cut_short();
-            return;
+            return self.cut_short();
         }
         self.end(Some((FailureKind::Hang { waiting, after }, title)));
         // An incomplete line belongs to the time before.
@@ -374,8 +372,7 @@ impl Watch<'_> {
             exit,
         }) {
             None => {
-                let reports = self.agent.jobs_in(JobState::Reported).count();
-                Ok(Finished { reports: reports.try_into().unwrap_or(u32::MAX) })
+                Ok(Finished { reports: self.agent.jobs_in(JobState::Reported).count().try_into().unwrap_or(u32::MAX) })
             }
             Some((kind, title, excerpt)) => {
                 Err(Failure { kind, title, stage: self.stage, excerpt, last_lines: self.console.last_lines() })

@@ -87,6 +87,14 @@ impl Lab {
     }
 
     /// A file of the newest run's folder.
+    /// Builds the tests' own reproducer, statically linked, as `program`.
+    pub fn build_program(&self) {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
+        let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
+        let built = Command::new("rustc").args(flags).arg(self.path("program")).arg(source).status().expect("rustc");
+        assert!(built.success());
+    }
+
     pub fn result(&self, name: &str) -> PathBuf {
         self.path("results/latest").join(name)
     }

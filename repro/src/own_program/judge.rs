@@ -147,12 +147,10 @@ pub(super) fn judge(status: ExitStatus, printed: &[u8]) -> ProgramJudgement {
     let by_status = Verdict::of_code(code);
     let said = match read(printed) {
         Ok(Some(said)) => said,
-        Ok(None) if by_status == Verdict::Error => {
-            return ProgramJudgement::error(format!("its program exited with {code}"));
-        }
         Ok(None) => {
-            let why = format!("its program exited with {code} ({}) and reported no checks", by_status.as_str());
-            return ProgramJudgement::of(by_status.conclusion(), why);
+            let judged = self::by_status(status);
+            let checks = if judged.conclusion == Conclusion::Error { "" } else { " and reported no checks" };
+            return ProgramJudgement { why: judged.why + checks, ..judged };
         }
         Err(why) => return ProgramJudgement::error(format!("its program exited with {code} and {why}")),
     };

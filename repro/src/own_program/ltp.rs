@@ -17,6 +17,9 @@ const QUOTED: usize = 200;
 /// The words of result lines, as `file.c:12: TFAIL: …` (new library) and `name 1 TFAIL : …` (old library) have them.
 const WORDS: [&str; 5] = ["TPASS", "TFAIL", "TBROK", "TWARN", "TCONF"];
 
+/// The words of lines that are remarks.
+const REMARKS: [&str; 2] = ["TINFO", "TDEBUG"];
+
 /// What a program's result lines say.
 #[derive(Debug, Default)]
 pub(super) struct LtpLines {
@@ -28,12 +31,10 @@ pub(super) struct LtpLines {
 impl LtpLines {
     /// Takes a line of stdout or stderr.
     pub(super) fn line(&mut self, line: &str) {
-        let is_result = |word: &str| {
-            let word = word.strip_suffix(':').unwrap_or(word);
-            WORDS.iter().position(|known| *known == word)
-        };
         // The words before it are the file or the test, and a number; those after it are the message.
-        let Some(kind) = line.split_whitespace().take(3).find_map(is_result) else { return };
+        let mut words = line.split_whitespace().take(3).map(|word| word.strip_suffix(':').unwrap_or(word));
+        let Some(word) = words.find(|word| WORDS.contains(word) || REMARKS.contains(word)) else { return };
+        let Some(kind) = WORDS.iter().position(|known| *known == word) else { return };
         self.counts[kind] = self.counts[kind].saturating_add(1);
         self.first[kind].get_or_insert_with(|| one_line(line.trim()).chars().take(QUOTED).collect());
     }
@@ -132,6 +133,8 @@ mod tests {
             (129, "", Error, "LTP does not use"),
             // A message that only mentions a word is no result.
             (0, "a.c:3: TINFO: would be TFAIL elsewhere", NotAffected, "0 TFAIL"),
+            (0, "a.c:3: TINFO: TFAIL is what others print", NotAffected, "0 TFAIL"),
+            (0, "a.c:3: TDEBUG: TBROK", NotAffected, "0 TFAIL"),
         ];
         for (code, text, conclusion, why) in table {
             let found = judged(code, text);

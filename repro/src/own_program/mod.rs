@@ -86,6 +86,8 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
             command.env("LD_LIBRARY_PATH", libraries);
         }
         command.env("PATH", folder).env("TMPDIR", "/tmp").envs(&job.run.env);
+        // The lines of one run are enough, and a serial port is slow.
+        let say = if ran == 1 { say } else { |_: &Message| {} };
         last = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);
         if last.conclusion != Conclusion::NotAffected {
             break;

@@ -32,7 +32,7 @@ const COMPARED: [&str; 16] = [
 const SETUP: [&str; 6] = ["socket", "bind", "listen", "open", "fcntl", "setsockopt"];
 
 /// Errors of a network that is not there, by their numbers on Linux: EADDRNOTAVAIL, ENETDOWN, ENETUNREACH.
-const NO_NETWORK: [&str; 3] = ["errno 99 ", "errno 100 ", "errno 101 "];
+const UNAVAILABLE: [&str; 5] = ["errno 38 ", "errno 95 ", "errno 99 ", "errno 100 ", "errno 101 "];
 
 /// What packetdrill said on stderr.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ fn is_mismatch(line: &str) -> Option<bool> {
     let (_, rest) = line.split_once(": runtime error in ")?;
     let (call, why) = rest.split_once(" call: ")?;
     let is_compared = COMPARED.iter().any(|start| why.starts_with(start));
-    Some(is_compared && !SETUP.contains(&call) && !NO_NETWORK.iter().any(|errno| why.contains(errno)))
+    Some(is_compared && !SETUP.contains(&call) && !UNAVAILABLE.iter().any(|errno| why.contains(errno)))
 }
 
 /// Judges packetdrill's end.

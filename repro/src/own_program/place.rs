@@ -11,9 +11,11 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use super::judge::ProgramJudgement;
 use backproof_protocol::{Conclusion, GuestMount};
 
-/// Moves this process into a mount namespace with an empty /tmp. Mounts and files there end with the program.
+/// Moves this process into a mount namespace with an empty /tmp, and an IPC namespace where the kernel has them. Mounts,
+/// files there and System V objects end with the program.
 pub(super) fn enter_new() -> Result<(), String> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(|error| format!("cannot make a mount namespace: {error}"))?;
+    let _ = unshare(CloneFlags::CLONE_NEWIPC);
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(|error| format!("cannot make the mounts private: {error}"))?;
     match mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), Some(c"mode=1777")) {
@@ -72,8 +74,9 @@ pub(super) fn link_files(program: &Path) -> Result<(), String> {
         // Without tmpfs, another program may have left a file of that name in /tmp.
         let _ = symlink(&path, Path::new("/tmp").join(name));
         if name == SHELL {
-            // A guest has no shell of its own. Programs that share it use the first.
+            // A guest has no shell of its own. Without tmpfs, programs that share it use the first.
             let _ = fs::create_dir_all("/bin");
+            let _ = mount("tmpfs", "/bin", "tmpfs", MountFlags::empty(), None);
             let _ = symlink(&path, "/bin/sh");
         }
     }

@@ -30,6 +30,9 @@ const VALUE_MAX: usize = 4096;
 /// How long killed processes may take to end.
 const ENDING: Duration = Duration::from_secs(2);
 
+/// The most processes to name.
+const NAMED: usize = 5;
+
 /// The guest before a program ran.
 #[derive(Debug)]
 pub(super) struct Cleanliness {
@@ -100,10 +103,13 @@ fn kill_all() -> Vec<String> {
         // Orphans are children of process 1.
         while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         if left.is_empty() || Instant::now() >= until {
-            return left
-                .into_iter()
-                .map(|(pid, name)| format!("process {} ({name}) does not end", pid.as_raw_nonzero()))
-                .collect();
+            let named = left.iter().take(NAMED).map(|(pid, name)| format!("{} ({name})", pid.as_raw_nonzero()));
+            let named = named.collect::<Vec<_>>().join(", ");
+            return if left.is_empty() {
+                Vec::new()
+            } else {
+                vec![format!("{} processes do not end: {named}", left.len())]
+            };
         }
         // Old kernels have no event for the end of a process that is not a child.
         std::thread::sleep(Duration::from_millis(1));

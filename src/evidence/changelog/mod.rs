@@ -147,7 +147,7 @@ pub fn weigh(bug: &Bug, changelog: &ParsedChangelog, release: Option<&Release>) 
         None => Presence::OPEN,
     };
     let steps = said.iter().map(|of_step| (of_step.0.role, presence(of_step)));
-    let chain = ChainPresence::of(steps);
+    let chain = ChainPresence::of(bug, steps);
     let (states, _) = chain.conclude();
     let why = format!("{} {told}. Two patches can share a subject, so this is a hint", changelog.reach());
     Finding::new(Witness::Changelog, states, Strength::Weak, why)

@@ -249,7 +249,7 @@ impl GitAnswer<'_> {
         for one in self.found {
             steps.push((one.step.role, self.presence(one, &doubtful)?));
         }
-        let mut chain = ChainPresence::of(steps);
+        let mut chain = ChainPresence::of(self.bug, steps);
         // A commit that silently removed a fix may have removed the steps before it too.
         if self.is_undone && chain.half_fix == Presence::IN {
             chain.half_fix = Presence::OPEN;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::{StateSet, Strength};
+use crate::matrix::Bug;
 use crate::words::{Role, State};
 
 /// The presence of a step in a kernel, with its uncertainty.
@@ -74,9 +75,14 @@ pub(in crate::evidence) struct ChainPresence {
 
 impl ChainPresence {
     /// Combines these steps into a chain. One of several breaks or half fixes is enough. Several fixes must all be in,
-    /// or count as a half fix. A break that the dossier doesn't name was always there; a fix that it doesn't name is in
-    /// no kernel.
-    pub fn of(steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
+    /// or count as a half fix. A break that the dossier doesn't name was always there, unless it is unknown; a fix that it
+    /// doesn't name is in no kernel.
+    pub fn of(bug: &Bug, steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
+        let unknown = bug.break_unknown.then_some((Role::Break, Presence::OPEN));
+        Self::of_steps(steps.into_iter().chain(unknown))
+    }
+
+    fn of_steps(steps: impl IntoIterator<Item = (Role, Presence)>) -> Self {
         let mut of_role: BTreeMap<Role, Vec<Presence>> = BTreeMap::new();
         for (role, presence) in steps {
             of_role.entry(role).or_default().push(presence);
@@ -128,6 +134,22 @@ impl ChainPresence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_break_leaves_open_whether_it_was_ever_there() {
+        let bug = |more: &str| {
+            let text = format!(
+                "id: a\ntitle: a\nsummary: a\nreferences: [a]\n{more}chain: [{{ role: fix, commit: 0123456789ab, effect: a }}]\n"
+            );
+            Bug::parse(&text, std::path::Path::new("a.yaml")).unwrap_or_else(|problems| panic!("{problems}"))
+        };
+        let without_fix = |bug: &Bug| ChainPresence::of(bug, [(Role::Fix, Presence::OUT)]).conclude().0;
+        assert_eq!(without_fix(&bug("")).only(), Some(State::Affected));
+        let open = without_fix(&bug("break-unknown: true\n"));
+        assert_eq!(open, [State::NeverHad, State::Affected].into_iter().collect::<StateSet>());
+        let fixed = ChainPresence::of(&bug("break-unknown: true\n"), [(Role::Fix, Presence::IN)]).conclude().0;
+        assert_eq!(fixed.only(), Some(State::Fixed));
+    }
 
     #[test]
     fn steps_give_the_state() {
@@ -188,7 +210,7 @@ mod tests {
             (&[(Break, IN), (HalfFix, IN), (Fix, OUT), (Fix, OUT)], &[HalfFixed], strong),
         ];
         for (steps, states, strength) in table {
-            let chain = ChainPresence::of(steps.iter().copied());
+            let chain = ChainPresence::of_steps(steps.iter().copied());
             assert_eq!(chain.conclude(), (states.iter().copied().collect(), *strength), "{steps:?}");
         }
     }

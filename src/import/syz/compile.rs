@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The most of a compiler's messages that is kept, in bytes.
 const SAID_MAX: u64 = 64 << 10;
 
-/// Sets limits for the compiler (KiB of memory, blocks of 512 bytes of a file), and becomes it.
-const LIMITED: &str = "ulimit -v 4000000; ulimit -f 200000; exec \"$@\"";
+/// Sets limits for the compiler (seconds of processor time, KiB of memory, blocks of 512 bytes of a file), and becomes it.
+const LIMITED: &str = "ulimit -t 120; ulimit -v 4000000; ulimit -f 200000; exec \"$@\"";
 
 /// What syzkaller compiles its own reproducers with.
 const FLAGS: [&str; 7] = ["-x", "c", "-w", "-static", "-O1", "-pthread", "-o"];

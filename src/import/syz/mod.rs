@@ -47,7 +47,8 @@ const MOUNTS: [(&str, GuestMount); 2] =
 struct SyzSource {
     name: String,
     id: String,
-    path: PathBuf,
+    /// None if it is no regular file below the folder.
+    path: Option<PathBuf>,
     /// Whether its folder has no other, so that the folder's report is its own.
     alone: bool,
 }
@@ -78,7 +79,7 @@ fn sources(path: &Path) -> Result<Vec<SyzSource>, ImportError> {
         let stem = stem(path);
         let path = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
         let alone = path.parent().is_some_and(|folder| c_files(folder).is_ok_and(|files| files.len() == 1));
-        return Ok(vec![SyzSource { name: stem.clone(), id: stem, path, alone }]);
+        return Ok(vec![SyzSource { name: stem.clone(), id: stem, path: Some(path), alone }]);
     }
     let tree = SourceTree::open(path)?;
     let mut folders = vec![PathBuf::new()];
@@ -96,7 +97,7 @@ fn sources(path: &Path) -> Result<Vec<SyzSource>, ImportError> {
             // A folder of a crash has its reproducer under a name that says nothing: repro.c.
             let is_below = folder.components().next().is_some();
             let id = if alone && is_below { folder.display().to_string() } else { name.replace('/', "-") };
-            sources.extend(tree.file(&file).map(|path| SyzSource { name, id, path, alone }));
+            sources.push(SyzSource { name, id, path: tree.file(&file), alone });
         }
     }
     match sources.len() {
@@ -125,19 +126,22 @@ fn candidate(
     program: &Path,
 ) -> Result<Result<Candidate, Rejected>, ImportError> {
     let rejected = |kind, why: String| Ok(Err(Rejected::new(&source.name, kind, why)));
+    let Some(path) = &source.path else {
+        return rejected(RejectionKind::Malformed, "it is no regular file below the folder".to_owned());
+    };
     let (most_source, _) = SIZES_MAX;
-    let text = match regular::read(&source.path, most_source) {
+    let text = match regular::read(path, most_source) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => return rejected(RejectionKind::Malformed, format!("cannot read it: {error}")),
     };
-    let Some(title) = title.map(str::to_owned).or_else(|| title_beside(source)) else {
+    let Some(title) = title.map(str::to_owned).or_else(|| title_beside(path, source.alone)) else {
         return rejected(RejectionKind::NoCrash, "no report beside it: name the crash with --title".to_owned());
     };
     let crash = match title::crash(&title) {
         Ok(crash) => crash,
         Err(why) => return rejected(RejectionKind::NoCrash, why),
     };
-    match compile::compile(&source.path, program) {
+    match compile::compile(path, program) {
         Ok(()) => {}
         Err(CompileError::Failed(why)) => return rejected(RejectionKind::Compile, why),
         Err(CompileError::NoCompiler(error)) => return Err(ImportError::NoCompiler(error)),
@@ -179,10 +183,10 @@ fn link(text: &str) -> Option<String> {
 }
 
 /// The title of the crash in a report beside the reproducer.
-fn title_beside(source: &SyzSource) -> Option<String> {
+fn title_beside(source: &Path, alone: bool) -> Option<String> {
     let (_, most) = SIZES_MAX;
-    let mut beside = vec![source.path.with_extension("report"), source.path.with_extension("txt")];
-    if let Some(folder) = source.path.parent().filter(|_| source.alone) {
+    let mut beside = vec![source.with_extension("report"), source.with_extension("txt")];
+    if let Some(folder) = source.parent().filter(|_| alone) {
         beside.extend(["report", "report.txt", "description"].map(|name| folder.join(name)));
     }
     let read = |path: PathBuf| regular::read(&path, most).ok();

@@ -89,6 +89,9 @@ pub(super) fn crash(title: &str) -> Result<CrashWords, String> {
         ));
     };
     let frames = frames(title);
+    if frames.iter().any(|frame| frame == "corrupted") {
+        return Err(format!("{title:.100?} cannot be recognised: its report was corrupted"));
+    }
     // A panic's message, and the place of a BUG, tell it from others where no function does.
     let rest = title.get(start.len()..).unwrap_or_default();
     let text = match rest.trim_start_matches([':', ' ']).trim_start_matches("at ").trim_end_matches('!') {

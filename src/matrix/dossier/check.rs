@@ -4,19 +4,21 @@ use std::path::Path;
 
 use super::super::file::{self, FileShape};
 use super::super::problems::{Collector, Problems};
+use super::super::read::Fields;
 use super::super::text::quote;
 use super::super::tree::YamlNode;
 use super::reproducer::Owner;
-use super::{Bug, chain, fields, mitigation, releases, reproducer, signature, source_signature};
-use crate::words::BugId;
+use super::{Bug, Step, chain, fields, mitigation, releases, reproducer, signature, source_signature};
+use crate::words::{BugId, Role};
 
 /// The keys of a dossier.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "id",
     "title",
     "summary",
     "applies-if",
     "chain",
+    "break-unknown",
     "without-break",
     "releases",
     "source",
@@ -64,6 +66,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
     let chain = fields.get("chain").map(|node| chain::read(node, problems));
     // Without a readable chain, no release is checked against it.
     let steps = chain.as_ref().and_then(Option::as_deref);
+    let break_unknown = fields.get("break-unknown").map(|node| break_unknown(node, steps, &fields, problems));
     let without_break = fields.get("without-break").map(|node| problems.value(node, "text", fields::paragraph));
     let releases = fields.get("releases").map(|node| releases::read(node, steps, problems));
     let source = fields.get("source").map(|node| source_signature::read(node, problems));
@@ -82,6 +85,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
         summary: summary?,
         applies_if: applies_if.map_or(Some(Vec::new()), |options| options)?,
         chain: chain.flatten().unwrap_or_default(),
+        break_unknown: break_unknown.unwrap_or(Some(false))?,
         without_break: without_break.flatten(),
         releases: releases.flatten(),
         source: source.flatten().unwrap_or_default(),
@@ -91,6 +95,23 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
         mitigations: mitigations.unwrap_or_default(),
         references: references?,
     })
+}
+
+/// Whether the break is unknown. Then nothing may name it.
+fn break_unknown(
+    node: &YamlNode,
+    steps: Option<&[Step]>,
+    fields: &Fields<'_>,
+    problems: &mut Collector<'_>,
+) -> Option<bool> {
+    let is_unknown = problems.boolean(node)?;
+    let is_named = steps.is_some_and(|steps| steps.iter().any(|step| step.role == Role::Break));
+    if is_unknown && (is_named || fields.get("releases").is_some()) {
+        problems
+            .add(&node.span, || "the break is unknown, so neither `chain` nor `releases` may tell of it".to_owned());
+        return None;
+    }
+    Some(is_unknown)
 }
 
 /// The bug's name. It must be its file's too, so that users find the file, and no folder has a bug twice.

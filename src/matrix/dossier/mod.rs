@@ -66,6 +66,8 @@ pub struct Bug {
     pub applies_if: Vec<String>,
     /// The commits that introduced and fixed it, in the order of the chain.
     pub chain: Vec<Step>,
+    /// Whether it is unknown which commit introduced it: a kernel without the fix may never have had it.
+    pub break_unknown: bool,
     /// A vulnerability of kernels that never had the break, in words that follow "it never had the break:".
     pub without_break: Option<String>,
     /// The releases that have each of them.
@@ -129,6 +131,7 @@ impl Bug {
             summary: String::new(),
             applies_if: Vec::new(),
             chain: Vec::new(),
+            break_unknown: false,
             without_break: None,
             releases: None,
             source: Vec::new(),
@@ -185,6 +188,23 @@ mod tests {
             assert!(bug.summary.len() > bug.title.len(), "{name}");
             let program = bug.reproducer.as_ref().map(|reproducer| &reproducer.program);
             assert!(matches!(program, Some(ProgramSource::BuiltIn { .. })), "{name}: {program:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_break_is_named_nowhere() {
+        for (more, expected) in [
+            ("", None),
+            ("chain: [{ role: fix, commit: 0123456789ab, effect: a }]\n", None),
+            ("chain: [{ role: break, commit: 0123456789ab, effect: a }]\n", Some("neither `chain` nor `releases`")),
+            ("releases: { mainline: { fix: \"5.3\" }, sources: [a] }\n", Some("neither `chain` nor `releases`")),
+        ] {
+            let text = format!("id: a\ntitle: a\nsummary: a\nreferences: [a]\nbreak-unknown: true\n{more}");
+            let read = Bug::parse(&text, Path::new("a.yaml")).map(|bug| bug.break_unknown).map_err(|p| p.to_string());
+            match expected {
+                None => assert_eq!(read, Ok(true), "{more}"),
+                Some(words) => assert!(read.as_ref().is_err_and(|said| said.contains(words)), "{more}: {read:?}"),
+            }
         }
     }
 
