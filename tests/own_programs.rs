@@ -4,6 +4,7 @@ mod common;
 
 use std::process::Command;
 
+use common::kernel_history::KernelHistory;
 use common::{Lab, cell};
 use serde_json::Value;
 
@@ -156,4 +157,79 @@ fn unrunnable_program_is_rejected_before_a_boot() {
     lab.run(&["run", "--dossiers", "bugs"])
         .ends_with(2)
         .says(&["bugs/dynamic.yaml:5:27: unknown key `deadlin`", "bugs/dynamic.yaml:5:36: bad deadline `4`"]);
+}
+
+#[test]
+fn positive_control_decides_what_a_pass_is_worth() {
+    // The arguments of the control, or a patch; the outcome, its strength, and why; whether the control showed the bug.
+    let table = [
+        ("shows", "args: [exits, 1]", "pass", "strong", "`program exits 1` shows the bug: ", "yes"),
+        ("is-blind", "args: [exits, 0]", "error", "", "its positive control failed: `program exits 0` must show", "no"),
+        (
+            "breaks",
+            "args: [exits, 7]",
+            "pass",
+            "weak",
+            "(`program exits 7`) has no result: its program exited",
+            "unclear",
+        ),
+        ("dies", "program: ../program, args: [crashes]", "pass", "weak", "has no result: panic: ", "unclear"),
+        ("unbuilt", "without: fix.patch", "pass", "weak", "only a kernel of `build:` can be built without", "unclear"),
+    ];
+    let names: Vec<&str> = table.iter().map(|(bug, ..)| *bug).collect();
+    let lab = lab(&names, "share-guest: all\n");
+    lab.write("bugs/fix.patch", "");
+    for (bug, control, ..) in table {
+        let reproducer = "program: ../program, args: [exits, 0], deadline: 4s, protocol: exit-status";
+        dossier(&lab, bug, &format!("reproducer: {{ {reproducer}, positive-control: {{ {control} }} }}\n"));
+    }
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(3);
+    for (bug, _, outcome, strength, why, shown) in table {
+        let found = ended(&document, bug);
+        assert_eq!((found.0.as_str(), found.1.as_str()), (outcome, strength), "{bug}: {found:?}");
+        assert!(found.2.contains(why), "{bug}: {}", found.2);
+        let cell = cell(&document, "debian-12", bug);
+        assert_eq!(cell["positive_control"]["shown"], shown, "{bug}");
+        assert_eq!(cell["unproven"], strength == "weak", "{bug}");
+    }
+    // Such a boot judges no cell, so it cannot be judged again.
+    let boot = cell(&document, "debian-12", "shows")["positive_control"]["boots"][0].as_str().expect("a boot");
+    let number = boot.strip_prefix("boot-").expect("its number");
+    let ran = lab.run(&["replay", "latest", "debian-12", "--boot", number]);
+    ran.ends_with(2).says(&["boot.sh"]);
+}
+
+#[test]
+fn kernel_without_the_patch_is_a_positive_control() {
+    let history = KernelHistory::open();
+    let lab = Lab::with_matrix(&format!(
+        "dossiers: bugs\nbugs: [retries, unchanged]\nkernels:\n  - name: patched\n    build: {{ repo: {}, revision: {}, \
+         patches: [bugs/fix.patch] }}\n",
+        history.path(),
+        history.tag("fix"),
+    ));
+    lab.build_program();
+    let value = "\tnet->ipv4.sysctl_tcp_retries2 = ";
+    let patch = |file: &str, line: &str, from: &str, to: &str| {
+        let change = format!("@@ -{line} +{line} @@\n-{from}\n+{to}\n");
+        format!("--- a/net/ipv4/{file}\n+++ b/net/ipv4/{file}\n{change}")
+    };
+    lab.write("bugs/fix.patch", patch("tcp_ipv4.c", "3324", &format!("{value}TCP_RETR2;"), &format!("{value}16;")));
+    // Another patch, which the source doesn't have: so it cannot be taken out.
+    lab.write("bugs/other.patch", patch("tcp_ipv4.c", "3324", &format!("{value}17;"), &format!("{value}18;")));
+    for (bug, patch) in [("retries", "fix.patch"), ("unchanged", "other.patch")] {
+        let reproducer = "program: ../program, args: [sees-15-retries], deadline: 4s, protocol: exit-status";
+        dossier(&lab, bug, &format!("reproducer: {{ {reproducer}, positive-control: {{ without: {patch} }} }}\n"));
+    }
+    let (ran, document) = lab.judge(&["--strict"]);
+    ran.ends_with(3);
+    let proven = cell(&document, "patched", "retries");
+    assert_eq!((&proven["outcome"], &proven["unproven"]), (&"pass".into(), &false.into()), "{proven:#}");
+    let why = proven["findings"].as_array().and_then(|all| all.last()).expect("a finding")["why"].as_str();
+    assert!(why.expect("a reason").contains("this kernel without fix.patch shows the bug: "), "{proven:#}");
+    let not = cell(&document, "patched", "unchanged");
+    assert_eq!((&not["outcome"], &not["positive_control"]["shown"]), (&"error".into(), &"unclear".into()), "{not:#}");
+    let boots = document["kernels"][0]["boots"].as_array().expect("boots");
+    assert_eq!(boots.iter().filter(|boot| boot["control"] == "the kernel without a patch").count(), 1, "{boots:#?}");
 }

@@ -46,6 +46,11 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let document = read_document(&run).map_err(Stop::usage)?;
     let number = args.boot.unwrap_or_else(|| boot_that_judged(&document, &args.kernel));
     let folder = boot_folder(&run, &args.kernel, number).map_err(Stop::usage)?;
+    if let Some(control) = control_of(&document, &args.kernel, number) {
+        let why = format!("boot-{number} of {} judges no cell: it was {control}", args.kernel);
+        let next = format!("sh {} boots it again", folder.join("boot.sh").display());
+        return Err(Stop::usage(anyhow::anyhow!("{why}; {next}")));
+    }
     let mut recording = read_recording(&folder).map_err(Stop::usage)?;
     match args.host.accel {
         AccelArg::Auto => {}
@@ -165,6 +170,12 @@ fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
     let boots = document.kernels.iter().find(|k| k.name == *kernel).map_or(&[][..], |k| &k.boots);
     let used = boots.last().map(|boot| boot.accelerator);
     boots.iter().find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
+}
+
+/// What this boot was, if it judges no cell.
+fn control_of<'a>(document: &'a MatrixDocument, kernel: &KernelName, number: u32) -> Option<&'a str> {
+    let kernel = document.kernels.iter().find(|record| record.name == *kernel)?;
+    kernel.boots.iter().find(|boot| boot.number == number)?.control.as_deref()
 }
 
 /// Boots the guest; None if interrupted.

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::matrix::{Bug, Bugs, FILE_MAX, KernelEntry, Matrix, OwnProgram, Profile, ProgramSource};
 use crate::regular;
 use crate::report::{Document, Style, hanging, visible};
-use crate::run::{CacheUse, Cell, RunPlan};
+use crate::run::{CacheUse, Cell, OwnPrograms, RunPlan};
 use crate::words::{BugId, KernelName, Outcome};
 
 /// The version of the JSON document's shape.
@@ -92,7 +92,7 @@ pub(super) fn reproducer(command: &Reproducer) -> Result<Exit, Stop> {
     let profiles = vec![Profile::default_for(vec![id.clone()])];
     let matrix = Matrix::of_kernels(vec![entry], bugs.clone(), vec![id.clone()]);
     let plan = RunPlan::plain(matrix, bugs, profiles, CacheUse::Fresh).map_err(Stop::usage)?;
-    let libraries = plan.programs.get(&id).map(|program| program.libraries().names()).unwrap_or_default();
+    let libraries = plan.programs.get(&id).map(OwnPrograms::libraries).unwrap_or_default();
     let lab = Arc::new(host::lab(&args.host, 1, args.offline, false, 1)?);
     let JudgedRun { document, folder, written } = in_folder(plan, &lab, &args.host.results)?;
     written.map_err(Stop::no_verdict)?;
@@ -157,7 +157,8 @@ fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, said: &[String]
     if let Some(finding) = finding.filter(|finding| finding.strength == Strength::Weak) {
         lacks.push(match finding.is_affected() {
             true => "a negative control: nothing shows that it sees only the bug".to_owned(),
-            false => "a positive control: nothing shows that it sees the bug. `prove` runs it with and without the fix"
+            false => "a positive control: nothing shows that it sees the bug. Name one in its dossier \
+                      (`positive-control`), or let `prove` run it with and without the fix"
                 .to_owned(),
         });
         if own.crash.is_some() && own.reach.is_empty() {

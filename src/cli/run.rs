@@ -58,8 +58,8 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
             say(format_args!("{}:{line}: {name} is not applied: {why}", visible(&file)));
         }
     }
-    for (bug, program) in &asked.programs {
-        let libraries = program.libraries().names();
+    for (bug, programs) in &asked.programs {
+        let libraries = programs.libraries();
         if !libraries.is_empty() {
             say(format_args!("{bug}: its program takes {} of this host along", visible(&libraries.join(", "))));
         }

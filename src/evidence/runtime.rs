@@ -100,13 +100,20 @@ pub fn by_counters(strings: &[TellingString], shows: impl Fn(&str) -> bool) -> O
     (!shown.is_empty()).then_some(Finding { limit: Some(Limit::Aside), ..finding })
 }
 
+/// What a pass without a positive control leaves unproved.
+const NO_POSITIVE_CONTROL: &str = "without a positive control nothing proves that the program sees the bug";
+
+/// The finding of a silent program whose positive control showed the bug, as `by` says.
+pub fn proven_by(silent: &Finding, by: &str) -> Finding {
+    let why = silent.why.replace(&format!(" (a hint: {NO_POSITIVE_CONTROL})"), "");
+    Finding { strength: Strength::Strong, why: format!("{why}; {by}"), ..silent.clone() }
+}
+
 /// The part of the conclusion that a missing control leaves unproved, in a clause. No control has failed here.
 fn unproved(report: &Report) -> Option<&'static str> {
     let lacks = |role: Role| report.checks.iter().all(|c| c.role != role);
     match report.conclusion {
-        Conclusion::NotAffected if lacks(Role::PositiveControl) => {
-            Some("without a positive control nothing proves that the program sees the bug")
-        }
+        Conclusion::NotAffected if lacks(Role::PositiveControl) => Some(NO_POSITIVE_CONTROL),
         Conclusion::Affected if lacks(Role::NegativeControl) => {
             Some("without a negative control nothing proves that the program sees only the bug")
         }

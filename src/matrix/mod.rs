@@ -41,9 +41,9 @@ pub use build::{BuildOrigin, BuildSource};
 pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle, DOSSIERS_MAX,
     DistributionLine, Elsewhere, First, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, OwnProgram,
-    PackageVersion, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature, SignatureCase,
-    SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TellingString, Upstream, c,
-    goes_straight_on, is_cve,
+    PackageVersion, PositiveControl, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature,
+    SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TellingString,
+    Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};

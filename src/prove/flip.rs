@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::proof::CodeChange;
 use crate::exit::Exit;
 use crate::kernel::build::is_elsewhere;
-use crate::run::{CellReach, FunctionReach, SeedCount};
+use crate::run::{CellReach, FunctionReach};
 use crate::verdict::Verdict;
 
 /// What a change is to do.
@@ -48,18 +48,6 @@ impl Flip {
             (Affected, NotAffected, Purpose::Repair) | (NotAffected, Affected, Purpose::Break) => Self::Flips,
             (Affected, NotAffected, Purpose::Break) | (NotAffected, Affected, Purpose::Repair) => Self::WrongDirection,
         }
-    }
-
-    /// How many seeds the good side needs so that its silence is no chance: if a schedule shows the bug as often as on the
-    /// bad side, at most 5 % of all tries stay silent. None if it had enough.
-    pub fn more_seeds(bad: Option<SeedCount>, good: Option<SeedCount>) -> Option<u32> {
-        let (bad, good) = (bad?, good?);
-        let share = f64::from(bad.affected) / f64::from(bad.tried.max(1));
-        if share >= 1.0 || share <= 0.0 {
-            return None;
-        }
-        let needed = (0.05_f64.ln() / (1.0 - share).ln()).ceil() as u32;
-        (good.tried < needed).then_some(needed)
     }
 
     /// The exit of a command with it.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernel::build::{CodeDifference, FunctionDifference};
-use crate::run::FunctionReach;
+use crate::run::{FunctionReach, SeedCount};
 
 fn difference(functions: &[&str], data: &[&str]) -> CodeDifference {
     let function = |name: &&str| FunctionDifference {
@@ -111,6 +111,6 @@ fn silence_counts_only_if_it_is_no_chance() {
         (count(20, 1), count(60, 0), None),
         (None, None, None),
     ] {
-        assert_eq!(Flip::more_seeds(bad, good), more, "{bad:?}");
+        assert_eq!(SeedCount::more_seeds(bad, good), more, "{bad:?}");
     }
 }

@@ -10,6 +10,7 @@ use crate::vm::Accel;
 /// A boot of the kernel `a`.
 fn boot(number: u32, jobs: &[&str], failure: Option<&str>) -> BootRecord {
     BootRecord {
+        control: None,
         kernel: "a".parse().expect("a name"),
         number,
         accelerator: Accel::Tcg,

@@ -101,7 +101,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
     std::fs::write(&image, fixtures::bzimage("6.1.0")).expect("a file");
     let device = folder.join("kvm");
     std::fs::write(&device, "").expect("a file");
-    let lab = Lab {
+    let lab = Arc::new(Lab {
         store: Store::open(Some(folder.join("cache"))).expect("a cache"),
         hypervisor: Hypervisor::Scripted(Scripts::new(scripts)),
         accelerator: Accelerator::with_device(setup.choice, &device),
@@ -111,7 +111,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         refresh: false,
         jobs: setup.jobs,
         qemu_sha256: OnceLock::new(),
-    };
+    });
     let source = Source::Image { image, modules: None, config: None };
     let with =
         Obtain { store: &lab.store, shim: &lab.shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
@@ -144,6 +144,8 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         cache: setup.cache,
         seeds: setup.seeds,
         reach: &setup.reach,
+        booted: &AtomicU32::new(0),
+        control: None,
     };
     let settled = boot_all(&bench, &trials).await;
     let settled: Vec<Booted> =

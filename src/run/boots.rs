@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -14,6 +15,7 @@ use super::boot_end::BootEnd;
 use super::engine::Lab;
 use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
+use super::positive_control::ControlShown;
 use super::reach::{self, CellReach};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
@@ -50,9 +52,12 @@ pub struct Booted {
     pub seeds: Option<SeedCount>,
     /// How often functions were entered in all schedules.
     pub reach: CellReach,
+    /// What its positive control showed, if it was asked.
+    pub positive_control: Option<ControlShown>,
 }
 
 /// One kernel, ready to boot.
+#[derive(Clone, Copy)]
 pub struct Bench<'a> {
     /// What the matrix says of it.
     pub entry: &'a KernelEntry,
@@ -61,7 +66,7 @@ pub struct Bench<'a> {
     /// The modules to load.
     pub modules: &'a [Module],
     /// What boots it.
-    pub lab: &'a Lab,
+    pub lab: &'a Arc<Lab>,
     /// Places for further guests.
     pub places: &'a Arc<Semaphore>,
     /// Receives the events.
@@ -74,6 +79,17 @@ pub struct Bench<'a> {
     pub seeds: u32,
     /// Functions of the kernel whose entries to count.
     pub reach: &'a [String],
+    /// How many boots this kernel had.
+    pub booted: &'a AtomicU32,
+    /// What these boots are, if they judge no cell themselves.
+    pub control: Option<&'a str>,
+}
+
+impl Bench<'_> {
+    /// The number of the next boot, from 1 on.
+    fn next_number(&self) -> u32 {
+        self.booted.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// A guest that waits for its boot.
@@ -116,20 +132,18 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
     let mut waiting: VecDeque<Waiting> = schedules(trials, bench.seeds);
     let mut deaths: Vec<SharedDeath> = Vec::new();
     let mut running = FuturesUnordered::new();
-    let (mut own_place_free, mut number) = (true, 0);
+    let mut own_place_free = true;
     loop {
         if own_place_free && let Some(guest) = waiting.pop_front() {
             own_place_free = false;
-            number += 1;
-            running.push(start(bench, number, guest, None));
+            running.push(start(bench, bench.next_number(), guest, None));
         }
         let (guest, place, number, booted) = tokio::select! {
             biased;
             Some(ended) = running.next() => ended,
             Ok(place) = Arc::clone(bench.places).acquire_owned(), if !waiting.is_empty() => {
                 if let Some(guest) = waiting.pop_front() {
-                    number += 1;
-                    running.push(start(bench, number, guest, Some(place)));
+                    running.push(start(bench, bench.next_number(), guest, Some(place)));
                 }
                 continue;
             }
@@ -206,6 +220,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         accelerator: booted.accel,
         time: booted.time,
         transcript_sha256: end.transcript_sha256.clone(),
+        control: bench.control.map(str::to_owned),
         jobs: guest.trials.iter().map(Trial::id).collect(),
         seconds: milliseconds(end.seconds),
         cached: booted.cached,
@@ -268,6 +283,7 @@ impl JobBoots {
             differs: self.differs,
             seeds,
             reach,
+            positive_control: None,
         })
     }
 }

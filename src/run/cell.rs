@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::crash::CrashSeen;
+use super::positive_control::ControlShown;
 use super::reach::CellReach;
 use super::seeds::SeedCount;
 use crate::verdict::{Case, Judgement, Question};
@@ -85,6 +86,9 @@ pub struct CellTrials {
     /// How often functions of the kernel were entered while the reproducer ran, if asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reach: CellReach,
+    /// What the positive control of a user's own reproducer showed, if it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_control: Option<ControlShown>,
 }
 
 impl Cell {

@@ -1,6 +1,7 @@
 //! The workers: each takes a kernel from the matrix, obtains it, boots it, and settles its cells.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
@@ -12,12 +13,12 @@ use super::boot_end::WireRecord;
 use super::boots::{Bench, Booted, boot_all, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
+use super::positive_control::run_controls;
 use super::profile_modules::add_profile_modules;
-use super::programs::{BadPrograms, programs};
+use super::programs::{BadPrograms, OwnPrograms, programs};
 use super::settle::{Applies, Settlement, applies, modules};
 use super::trial::Trial;
 use super::witnesses::{KernelLook, Repositories, look};
-use crate::guest::GuestProgram;
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
 use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
 use crate::shim::Shim;
@@ -66,7 +67,7 @@ pub struct RunPlan {
     /// What is known of the bugs.
     pub bugs: Bugs,
     /// The users' programs of the chosen bugs.
-    pub programs: BTreeMap<BugId, GuestProgram>,
+    pub programs: BTreeMap<BugId, OwnPrograms>,
     /// The profiles to judge them under.
     pub profiles: Vec<Profile>,
     /// The locks of the kernels that must match.
@@ -136,7 +137,7 @@ impl RunPlan {
         let reproducer = bug.reproducer.as_ref()?;
         let program = match &reproducer.program {
             matrix::ProgramSource::BuiltIn { .. } => None,
-            matrix::ProgramSource::Own(_) => Some(self.programs.get(&bug.id)?),
+            matrix::ProgramSource::Own(_) => Some(&self.programs.get(&bug.id)?.program),
         };
         let profile = self.profiles.iter().find(of_job)?;
         let shares = self.matrix.share_guest.contains(&bug.id);
@@ -263,8 +264,22 @@ async fn judge(
     let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
     let (natural, seeds) = (asked.natural, asked.seeds);
     let reach = asked.reach.get(&entry.name).map_or(&[][..], Vec::as_slice);
-    let bench = Bench { entry, kernel: &kernel, modules: &loaded, lab, places, events, natural, cache, seeds, reach };
+    let bench = Bench {
+        entry,
+        kernel: &kernel,
+        modules: &loaded,
+        lab,
+        places,
+        events,
+        natural,
+        cache,
+        seeds,
+        reach,
+        booted: &AtomicU32::new(0),
+        control: None,
+    };
     let mut booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
+    run_controls(&bench, &trials, &asked.programs, &mut booted).await;
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
         let release = booted.release.or_else(|| kernel.release.clone());
@@ -282,13 +297,14 @@ async fn judge(
             differs: booted.differs,
             seeds: booted.seeds,
             reach: booted.reach,
+            positive_control: booted.positive_control,
         };
         tell.cell(question, release, boots, trials, wire);
     }
 }
 
 /// Obtains the kernel in a thread, because it takes long.
-async fn obtain(
+pub(super) async fn obtain(
     entry: &KernelEntry,
     locked: Option<&Locked>,
     lab: &Arc<Lab>,

@@ -193,6 +193,9 @@ pub struct BootRecord {
     /// SHA-256 of everything that the guest said (`cat console.log agent.jsonl | sha256sum`), in virtual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript_sha256: Option<String>,
+    /// What it is, if it judges no cell itself: it showed whether the reproducer sees the bug.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// What it ran: bugs, each under its profile.
     #[serde(alias = "bugs")]
     pub jobs: Vec<JobId>,

@@ -31,6 +31,18 @@ impl SeedCount {
         is_clean.then(|| 100.0 * (1.0 - (1.0 - CONFIDENCE / 100.0).powf(1.0 / f64::from(self.tried))))
     }
 
+    /// How many seeds a silent kernel needs so that its silence is no chance: if a schedule shows the bug as often as on the
+    /// bad kernel, at most 5 % of all tries stay silent. None if it had enough.
+    pub fn more_seeds(bad: Option<Self>, silent: Option<Self>) -> Option<u32> {
+        let (bad, silent) = (bad?, silent?);
+        let share = f64::from(bad.affected) / f64::from(bad.tried.max(1));
+        if share >= 1.0 || share <= 0.0 {
+            return None;
+        }
+        let needed = ((1.0 - CONFIDENCE / 100.0).ln() / (1.0 - share).ln()).ceil() as u32;
+        (silent.tried < needed).then_some(needed)
+    }
+
     /// Adds to the settlement that decides which seeds it speaks of.
     pub(super) fn tell(self, settlement: &mut Settlement, seed: Option<u32>) {
         match (&mut settlement.boots, seed) {

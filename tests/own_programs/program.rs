@@ -35,6 +35,11 @@ fn main() {
             eprintln!("tcp_sack is {}", value.trim());
             exit(if value.trim() == "1" { 1 } else { 0 })
         }
+        // A value that a patch can change.
+        "sees-15-retries" => {
+            let value = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_retries2").expect("a setting");
+            exit(if value.trim() == "15" { 1 } else { 0 })
+        }
         // Its status, and its lines.
         "exits" => {
             args.iter().skip(2).for_each(|line| println!("{line}"));

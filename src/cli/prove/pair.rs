@@ -22,7 +22,7 @@ use crate::prove::{
 };
 use crate::report::{Fetching, say};
 use crate::results::{MatrixDocument, write_file};
-use crate::run::{CacheUse, CellReach, Lab, RunPlan};
+use crate::run::{CacheUse, CellReach, Lab, RunPlan, SeedCount};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
 use crate::words::{Expectation, KernelName, Outcome};
@@ -274,7 +274,7 @@ fn doubt(flip: Flip, code: &CodeChange, sides: &[ProofSide], is_real: bool) -> O
         return Some("interrupted before a second boot of both sides: prove it again".to_owned());
     }
     let (bad, good) = if without.verdict == Verdict::Affected { (without, with) } else { (with, without) };
-    let needed = Flip::more_seeds(bad.seeds, good.seeds)?;
+    let needed = SeedCount::more_seeds(bad.seeds, good.seeds)?;
     let count = bad.seeds.map(|seeds| format!("{} of {}", seeds.affected, seeds.tried)).unwrap_or_default();
     let (bad, good) = (&bad.name, &good.name);
     Some(format!(

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::Prove;
 use crate::cli::{AccelArg, MachineArgs, Stop, TimeArg, host, matrix_file};
-use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, Profile};
+use crate::matrix::{Bug, Bugs, KernelEntry, Matrix, PositiveControl, Profile};
 use crate::results::MatrixDocument;
 use crate::run::{CacheUse, Lab, RunPlan};
 use crate::verdict::Verdict;
@@ -63,7 +63,13 @@ impl ProofQuestion {
     /// A plan for these kernels.
     pub(super) fn plan(&self, kernels: Vec<KernelEntry>) -> Result<RunPlan, Stop> {
         let matrix = Matrix { kernels, ..self.matrix() };
-        RunPlan::plain(matrix, self.bugs.clone(), self.profiles.clone(), self.cache).map_err(Stop::usage)
+        let plan = RunPlan::plain(matrix, self.bugs.clone(), self.profiles.clone(), self.cache);
+        let mut plan = plan.map_err(Stop::usage)?;
+        // The other side of a proof is the kernel without the change.
+        for programs in plan.programs.values_mut() {
+            programs.control.take_if(|control| matches!(control.kind, PositiveControl::Without(_)));
+        }
+        Ok(plan)
     }
 
     /// The lab, and how many seeds each kernel is booted under. Time is virtual unless the user wants the host's, because

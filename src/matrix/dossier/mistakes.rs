@@ -6,7 +6,9 @@ use super::super::mistakes::{check_table, saying};
 use super::super::{KEPT, Problems};
 use super::check::KEYS;
 use super::reproducer::{NEEDS_KEYS, Owner};
-use super::{Bug, chain, check, crash, mitigation, releases, reproducer, signature, source_signature, spans};
+use super::{
+    Bug, chain, check, crash, mitigation, positive_control, releases, reproducer, signature, source_signature, spans,
+};
 
 fn read(bytes: &[u8]) -> Result<Bug, Problems> {
     check::read(bytes, Path::new("bugs/mine.yaml"), Owner::User(Path::new("bugs")))
@@ -20,7 +22,7 @@ fn every_mistake_in_the_table_is_reported_word_for_word() {
 #[test]
 fn reference_lists_every_key_and_its_examples_are_valid() {
     let reference = include_str!("../../../docs/dossiers.md");
-    let lists: [&[&str]; 17] = [
+    let lists: [&[&str]; 18] = [
         &KEYS,
         &mitigation::KEYS,
         &chain::KEYS,
@@ -37,6 +39,7 @@ fn reference_lists_every_key_and_its_examples_are_valid() {
         &signature::STRING_KEYS,
         &reproducer::KEYS,
         &crash::KEYS,
+        &positive_control::KEYS,
         &NEEDS_KEYS,
     ];
     for key in lists.into_iter().flatten() {

@@ -11,9 +11,11 @@ use super::super::read::Fields;
 use super::super::text::expected_one_of;
 use super::super::tree::{Value, YamlNode};
 use super::crash::{self, CrashOracle};
+use super::positive_control::{self, PositiveControl};
 
 /// The keys that only a user's program has.
-pub(super) const KEYS: [&str; 9] = ["protocol", "args", "env", "files", "alone", "crash", "reach", "runs", "seeds"];
+pub(super) const KEYS: [&str; 10] =
+    ["protocol", "args", "env", "files", "alone", "crash", "reach", "runs", "seeds", "positive-control"];
 
 /// The longest argument or value of the environment, in bytes; and how many of each.
 const WORDS_MAX: (usize, usize) = (4000, 100);
@@ -47,6 +49,8 @@ pub struct OwnProgram {
     pub runs: u32,
     /// How many schedules to try at least, in virtual time.
     pub seeds: u32,
+    /// What must show the bug, so that its silence proves something.
+    pub control: Option<PositiveControl>,
 }
 
 impl OwnProgram {
@@ -63,6 +67,7 @@ impl OwnProgram {
             reach: Vec::new(),
             runs: 1,
             seeds: 1,
+            control: None,
         }
     }
 }
@@ -97,6 +102,7 @@ pub(super) fn read(
     }
     let runs = fields.get("runs").map(|node| problems.value(node, "number", repeated));
     let seeds = fields.get("seeds").map(|node| problems.value(node, "number", repeated));
+    let control = fields.get("positive-control").map(|node| positive_control::read(node, &path, folder, problems));
     Some(OwnProgram {
         path,
         protocol: protocol.unwrap_or(Some(usual))?,
@@ -108,6 +114,7 @@ pub(super) fn read(
         reach: reach.unwrap_or_else(|| Some(Vec::new()))?,
         runs: runs.unwrap_or(Some(1))?,
         seeds: seeds.unwrap_or(Some(1))?,
+        control: control.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 
@@ -116,7 +123,7 @@ fn protocol(text: &str) -> Result<ProgramProtocol, String> {
     found.ok_or_else(|| expected_one_of(text, ProgramProtocol::ALL.iter().map(|protocol| protocol.as_str())))
 }
 
-fn word(text: &str) -> Result<String, String> {
+pub(super) fn word(text: &str) -> Result<String, String> {
     let (longest, _) = WORDS_MAX;
     if text.len() > longest || text.contains('\0') {
         return Err(format!("expected a text of at most {longest} bytes, without NUL"));

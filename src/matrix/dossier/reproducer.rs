@@ -10,9 +10,10 @@ use super::super::problems::Collector;
 use super::super::text::expected_one_of;
 use super::super::tree::YamlNode;
 use super::own_program::{self, OwnProgram};
+use super::positive_control::PositiveControl;
 
 /// The keys of a reproducer.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "program",
     "needs",
     "deadline",
@@ -26,6 +27,7 @@ pub(super) const KEYS: [&str; 13] = [
     "reach",
     "runs",
     "seeds",
+    "positive-control",
 ];
 
 /// The keys of its requirements.
@@ -55,6 +57,19 @@ impl ReproducerSpec {
             ProgramSource::BuiltIn { .. } => None,
             ProgramSource::Own(program) => Some(program),
         }
+    }
+
+    /// The reproducer that is its positive control: in a guest of its own it must show the bug.
+    pub fn of_control(&self) -> Option<Self> {
+        let own = self.own()?;
+        let mut control = OwnProgram { alone: true, control: None, ..own.clone() };
+        if let PositiveControl::Program { path, args } = own.control.as_ref()? {
+            control.path.clone_from(path);
+            control.args.clone_from(args);
+            // It may take another way to the bug's effect.
+            control.reach.clear();
+        }
+        Some(Self { program: ProgramSource::Own(Box::new(control)), ..self.clone() })
     }
 }
 
