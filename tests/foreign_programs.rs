@@ -151,14 +151,17 @@ fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
     let crash = &cell(&document, "debian-12", "known")["crash"];
     assert!(crash["excerpt"].to_string().contains("sysrq triggered crash"), "{crash}");
 
-    // Booted again, it is the same crash.
+    // Booted again, it is the same crash; and the run's own copy of the dossier says so.
+    lab.write("bugs/known.yaml", "id: another\n");
     let boot = cell(&document, "debian-12", "known")["boots"][0]
         .as_str()
         .and_then(|b| b.strip_prefix("boot-"))
         .expect("a boot");
     let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", boot, "--accel", "tcg", "--format", "json"]);
     let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
-    assert_eq!(ended(&document, "known").0, "fail");
+    let known = ended(&document, "known");
+    assert_eq!((known.0.as_str(), known.1.as_str()), ("fail", "decisive"), "{known:?}");
+    assert!(lab.result("_dossiers/known.yaml").is_file());
 }
 
 #[test]
@@ -175,6 +178,12 @@ fn results_are_complete_when_one_program_panics() {
     }
     // The shared guest, the crasher alone, and those that had not started.
     assert_eq!(document["kernels"][0]["boots"].as_array().expect("boots").len(), 3);
+
+    // A replay of the shared guest keeps the same reports, and names the boots that judged the others.
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "1", "--accel", "tcg"]);
+    replayed.ends_with(0);
+    let lines = |words: &str| replayed.stdout.lines().filter(|line| line.contains(words)).count();
+    assert_eq!((lines("pass (unproven), as before"), lines("not replayed: boot-")), (4, 5), "{}", replayed.stdout);
 }
 
 #[test]

@@ -14,10 +14,12 @@ use crate::exit::Exit;
 use crate::json;
 use crate::matrix::Bugs;
 use crate::report::{Document, Style, visible};
-use crate::results::{MatrixDocument, boot_folder, find_run, read_document, read_recording, read_transcript};
-use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording};
+use crate::results::{
+    MatrixDocument, boot_folder, find_run, read_document, read_dossier, read_recording, read_transcript,
+};
+use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording, ReplayedJob};
 use crate::vm::{Accel, DEFAULT_SEED, Transcript, VirtualTime};
-use crate::words::KernelName;
+use crate::words::{KernelName, Outcome};
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -65,8 +67,8 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         recording.time = Some(VirtualTime::with_seed(seed));
     }
     let job_of = |cell: &Cell| recording.plan.jobs.iter().find(|job| job.id == cell.job().to_string());
-    let own = document.cells.into_iter().filter(|cell| cell.kernel == args.kernel);
-    let (then, others): (Vec<Cell>, Vec<Cell>) = own.partition(|cell| job_of(cell).is_some());
+    let own = document.cells.iter().filter(|cell| cell.kernel == args.kernel).cloned();
+    let (then, mut others): (Vec<Cell>, Vec<Cell>) = own.partition(|cell| job_of(cell).is_some());
     if then.is_empty() {
         let why = format!(
             "{} has no cell of {} that this boot ran: its files don't belong together",
@@ -75,19 +77,34 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         );
         return Err(Stop::no_verdict(anyhow::anyhow!("{why}; run the matrix again")));
     }
+    let mut bugs = Bugs::built_in();
+    for cell in &then {
+        // Runs that predate copies of dossiers have none: then a crash is compared with the one that was seen.
+        if bugs.get(&cell.bug).is_none()
+            && let Some(bug) = read_dossier(&run, &cell.bug).map_err(Stop::usage)?
+        {
+            bugs = bugs.with(bug).map_err(|why| Stop::usage(anyhow::anyhow!(why)))?;
+        }
+    }
     let lab = Arc::new(host::lab(&args.host, 1, true, false, 1)?);
     let runtime = host::runtime()?;
     let Some((end, transcript)) = runtime.block_on(boot(args, number, &lab, recording.clone()))? else {
         return Ok(Exit::Interrupted);
     };
-    // The run does not record a user's dossier, only its program.
-    let bugs = Bugs::built_in();
     let again = |cell: &Cell| {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
-        Some(run::judge_again(cell, ran, recording.plan.jobs.len() == 1, bugs.get(&cell.bug), &end))
+        let profile = document.run.profiles.iter().find(|profile| profile.name == cell.profile);
+        let job = ReplayedJob { ran, alone: recording.plan.jobs.len() == 1, bug: bugs.get(&cell.bug), profile };
+        Some((run::judge_again(cell, job, &end), cell.clone()))
     };
-    let cells: Vec<Cell> = then.iter().filter_map(again).collect();
+    let is_last = |cell: &Cell| cell.trials.boots.last() == Some(&run::boot_folder_name(number));
+    let died_together = end.failure.is_some() && recording.plan.jobs.len() > 1;
+    // Jobs that a shared guest did not finish were judged by later boots.
+    let judged_now = |(now, then): &(Cell, Cell)| !died_together || now.outcome != Outcome::Error || is_last(then);
+    let (judged, left): (Vec<_>, Vec<_>) = then.iter().filter_map(again).partition(judged_now);
+    others.extend(left.into_iter().map(|(_, then)| then));
+    let (cells, then): (Vec<Cell>, Vec<Cell>) = judged.into_iter().unzip();
     let repeat = Repeat { recorded, recording: &recording, lab: &lab };
     let transcript = repeat.compare(&transcript, &folder);
     let code = match transcript {

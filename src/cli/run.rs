@@ -11,7 +11,7 @@ use super::matrix_file::Locks;
 use super::pins::Pins;
 use super::{Run, Stop, ended, host, matrix_file, show_run};
 use crate::exit::Exit;
-use crate::matrix::{LeftOut, Matrix, Profile};
+use crate::matrix::{Bug, LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
 use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
 use crate::run::{self, CacheUse, Lab, RunPlan};
@@ -162,6 +162,8 @@ impl OpenRun {
 
     /// Judges kernels, whose names are new in this run. Returns whether all were judged, and nothing interrupted it.
     pub(super) fn judge(&mut self, asked: RunPlan, lab: &Arc<Lab>) -> Result<bool, Stop> {
+        let asks_for = |bug: &&Bug| asked.matrix.kernels.iter().any(|kernel| kernel.bugs.contains(&bug.id));
+        self.folder.keep_dossiers(asked.bugs.iter().filter(asks_for));
         let ended = self.runtime.block_on(judge(asked, Arc::clone(lab), &mut self.folder))?;
         self.interrupted |= matches!(ended, Ended::Interrupted);
         Ok(!self.interrupted)

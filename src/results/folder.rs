@@ -285,7 +285,7 @@ impl Folder {
     }
 
     /// Writes a file; removes it if it could not be written whole.
-    fn artefact(&mut self, path: &Path, bytes: &[u8], mode: u32) -> bool {
+    pub(super) fn artefact(&mut self, path: &Path, bytes: &[u8], mode: u32) -> bool {
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
             file.write_all(bytes)

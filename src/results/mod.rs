@@ -1,6 +1,7 @@
 //! A run's folder, `results/<run-id>/`. A crash at any moment keeps the finished results.
 
 mod document;
+mod dossiers;
 mod files;
 mod folder;
 mod pcapng;
@@ -8,6 +9,7 @@ mod read;
 mod time_line;
 
 pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSION, Unjudged};
+pub use dossiers::read_dossier;
 pub use files::{FolderError, write_file};
 pub use folder::Folder;
 pub use read::{ReadError, boot_folder, find_run, read_document, read_recording, read_transcript};

@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::document::{MatrixDocument, SCHEMA_VERSION};
+use crate::matrix::Problems;
 use crate::regular;
 use crate::run::{BootId, Recording};
 use crate::vm::Transcript;
 use crate::words::KernelName;
 
 /// The largest file to read: 100,000 cells take a tenth of it.
-const MAX_FILE: u64 = 4 << 30;
+pub(super) const MAX_FILE: u64 = 4 << 30;
 
 /// A run that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum ReadError {
         /// The mistake.
         source: serde_json::Error,
     },
+    /// A recorded dossier that this program does not understand.
+    #[error("the run's copy of a dossier cannot be read:\n{0}")]
+    Dossier(Box<Problems>),
     /// A file of another version.
     #[error("{path} has schema version {found}, and this backproof reads version {SCHEMA_VERSION}: use the one that wrote it", path = path.display())]
     Schema {

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use backproof_protocol::{Check, Conclusion, Report};
 
 use super::boot_end::{BootEnd, WireRecord};
-use super::boots::milliseconds;
-use super::cell::{Cell, CellTrials};
 use super::crash::{self, CrashSeen, CrashWanted};
-use crate::evidence::exhibits::Said;
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::{Bug, Needs, ReproducerSpec, TellingString};
-use crate::verdict::{Boots, Case};
+use crate::matrix::{Needs, ReproducerSpec, TellingString};
+use crate::verdict::Boots;
 use crate::vm::FailureKind;
 use crate::words::{BugId, JobId};
 
@@ -169,36 +166,4 @@ fn other_death(terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> String {
         }
         _ => failure.to_owned(),
     }
-}
-
-/// Judges a cell again by a replayed boot. The other witnesses' findings stay.
-pub fn judge_again(then: &Cell, ran: Ran<'_>, alone: bool, bug: Option<&Bug>, end: &BootEnd) -> Cell {
-    let question = then.question();
-    let strings = bug.map_or(&[][..], |bug| &bug.strings);
-    let reproducer = bug.and_then(|bug| bug.reproducer.as_ref());
-    let described = reproducer.and_then(ReproducerSpec::own).and_then(|own| own.crash.as_ref());
-    let crash = match described {
-        Some(oracle) => Some(CrashWanted::Described(oracle)),
-        None => then.trials.crash.as_ref().map(CrashWanted::Again),
-    };
-    let settlement = by_boot(&question.job, JobTerms { ran, crash, strings, alone }, end);
-    let findings = then.judgement.findings.iter().filter(|finding| finding.witness != Witness::Runtime).cloned();
-    let said = Said {
-        findings: findings.collect(),
-        steps: then.judgement.steps.clone(),
-        warnings: then.judgement.warnings.clone(),
-        ..Said::default()
-    };
-    let case = Case { bug, said, boots: settlement.boots, release: None, earlier: Some(&then.judgement) };
-    let trials = CellTrials {
-        seconds: milliseconds(end.seconds),
-        checks: settlement.checks,
-        crash: settlement.crash,
-        said: settlement.said,
-        guest_ms: settlement.guest_ms,
-        // The same plan, so the same programs.
-        shared_with: then.trials.shared_with.clone(),
-        ..CellTrials::default()
-    };
-    Cell::judged(&question, end.release.clone(), case, trials)
 }

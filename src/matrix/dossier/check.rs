@@ -51,7 +51,9 @@ pub(super) fn read(bytes: &[u8], path: &Path, owner: Owner<'_>) -> Result<Bug, P
         return Err(Problems::of_file(path.to_owned(), CVE_RECORD.to_owned()));
     }
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    file::read(bytes, path, expected, |root, problems| bug(root, stem, owner, problems))
+    let bug = file::read(bytes, path, expected, |root, problems| bug(root, stem, owner, problems))?;
+    let text = matches!(owner, Owner::User(_)).then(|| String::from_utf8_lossy(bytes).into_owned());
+    Ok(Bug { text, ..bug })
 }
 
 fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'_>) -> Option<Bug> {
@@ -94,6 +96,7 @@ fn bug(root: &YamlNode, stem: &str, owner: Owner<'_>, problems: &mut Collector<'
         reproducer: reproducer.flatten(),
         mitigations: mitigations.unwrap_or_default(),
         references: references?,
+        text: None,
     })
 }
 

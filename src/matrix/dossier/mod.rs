@@ -86,6 +86,8 @@ pub struct Bug {
     pub mitigations: Vec<Mitigation>,
     /// Further reading: commits with their subjects, files of the kernel, RFCs, CVEs.
     pub references: Vec<String>,
+    /// The text of a user's dossier; None for a built-in one.
+    pub text: Option<String>,
 }
 
 impl Bug {
@@ -146,6 +148,7 @@ impl Bug {
             }),
             mitigations: Vec::new(),
             references: Vec::new(),
+            text: None,
         })
     }
 }
