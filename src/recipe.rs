@@ -30,13 +30,13 @@ macro_rules! fragments {
 }
 
 /// Name and text of each file in `images/fragments`.
-const FRAGMENTS: &[(&str, &str)] = &fragments!["no-kallsyms.config", "small-smp.config"];
+const FRAGMENTS: &[(&str, &str)] = &fragments!["no-kallsyms.config", "small-smp.config", "crash-control.config"];
 
 const PATCHES: &Patches = patches! {
     "6.1":
         "stall-break.patch" "stall-half-fix-slack.patch" "stall-half-fix.patch" "stall-never-had.patch"
         "stall-break-no-counter.patch" "stall-fixed-counter-noisy.patch" "syn-cookie-strict.patch"
-        "zero-window-break.patch";
+        "zero-window-break.patch" "crash-control.patch";
     "6.12":
         "stall-break.patch" "stall-half-fix-slack.patch" "stall-half-fix.patch" "stall-never-had.patch"
         "stall-break-no-counter.patch" "stall-fixed-counter-noisy.patch" "syn-cookie-strict.patch"

@@ -151,6 +151,14 @@ fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
     let crash = &cell(&document, "debian-12", "known")["crash"];
     assert!(crash["excerpt"].to_string().contains("sysrq triggered crash"), "{crash}");
 
+    // In virtual time it is known: the kernel itself ended that boot. One that it did not end is booted each time.
+    let (_, again) = lab.judge(&["--bug", "known", "--bug", "undescribed"]);
+    assert_eq!(ended(&again, "known"), ended(&document, "known"));
+    let is_cached = |bug: &str| !cell(&again, "debian-12", bug)["cached"].is_null();
+    assert!(is_cached("known") && !is_cached("undescribed"), "{again:#}");
+    let (_, again) = lab.judge(&["--bug", "known", "--fresh"]);
+    assert!(again["differing"].is_null(), "{again:#}");
+
     // Booted again, it is the same crash; and the run's own copy of the dossier says so.
     lab.write("bugs/known.yaml", "id: another\n");
     let boot = cell(&document, "debian-12", "known")["boots"][0]

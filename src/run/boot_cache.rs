@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::recording::Recording;
 use crate::kernel::{FileError, Store, hex};
-use crate::vm::{Boot, FailureKind, QemuCommand, Transcript};
+use crate::vm::{Boot, DeathPlace, FailureKind, QemuCommand, Transcript};
 use crate::words::KernelName;
 
 /// Which boots a run takes from the cache.
@@ -62,6 +62,8 @@ pub(super) struct CachedBoot {
     pub(super) judged: Timestamp,
     /// What its guest said.
     pub(super) transcript: Transcript,
+    /// Where its kernel died, if it did.
+    pub(super) death: Option<DeathPlace>,
 }
 
 /// The record of a boot. `gc` keeps the files of both sha256 as long as it.
@@ -72,17 +74,21 @@ struct BootFile {
     image_sha256: String,
     initramfs_sha256: String,
     transcript_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    death: Option<DeathPlace>,
     console: String,
     agent: String,
 }
 
 impl CachedBoot {
-    /// A boot that has just ended; None unless it finished, and nothing on the host disturbed it.
+    /// A boot that has just ended; None unless it finished, or the kernel ended it when it died, and nothing on the host
+    /// disturbed it.
     pub(super) fn of(boot: &Boot) -> Option<Self> {
         let is_quiet = boot.time.is_some() || (boot.host.freezes.is_empty() && boot.host.too_busy().is_none());
         let now = Timestamp::now();
         let judged = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        (boot.end.is_ok() && is_quiet).then(|| Self { judged, transcript: boot.transcript.clone() })
+        let is_whole = boot.end.is_ok() || boot.own_death.is_some();
+        (is_whole && is_quiet).then(|| Self { judged, transcript: boot.transcript.clone(), death: boot.own_death })
     }
 
     /// How the transcript of a boot of the same inputs differs, if it does. A boot that the host ended says nothing, nor does
@@ -105,7 +111,7 @@ impl CachedBoot {
             return None;
         }
         store.touch(&key.record());
-        Some(Self { judged: file.judged, transcript })
+        Some(Self { judged: file.judged, transcript, death: file.death })
     }
 
     /// Keeps it.
@@ -125,6 +131,7 @@ impl CachedBoot {
             image_sha256: recording.image_sha256.clone(),
             initramfs_sha256: recording.initramfs_sha256.clone(),
             transcript_sha256: self.transcript.sha256(),
+            death: self.death,
             console: BASE64_STANDARD.encode(&self.transcript.console),
             agent: BASE64_STANDARD.encode(&self.transcript.agent),
         };

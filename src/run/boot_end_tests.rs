@@ -16,6 +16,7 @@ fn end_of(messages: Vec<Message>) -> BootEnd {
 /// A boot in which the guest said this, on a host that did that.
 fn boot_of(messages: Vec<Message>, host: HostRecord) -> Boot {
     Boot {
+        own_death: None,
         accel: Accel::Tcg,
         time: None,
         transcript: Transcript::default(),

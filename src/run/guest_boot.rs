@@ -215,8 +215,9 @@ impl Guest {
 
     /// The end of the cached boot; None if it has not finished by today's rules.
     async fn cached(&self, bench: &Bench<'_>, known: &CachedBoot) -> Option<BootEnd> {
-        let boot = watch_recorded(&self.spec, &known.transcript, &mut |_| {}).await;
-        boot.end.is_ok().then(|| BootEnd { seconds: 0.0, ..BootEnd::of(&boot, bench.lab.jobs) })
+        let boot = watch_recorded(&self.spec, &known.transcript, known.death, &mut |_| {}).await;
+        let is_whole = if known.death.is_some() { boot.own_death.is_some() } else { boot.end.is_ok() };
+        is_whole.then(|| BootEnd { seconds: 0.0, ..BootEnd::of(&boot, bench.lab.jobs) })
     }
 
     /// Sends the events of the cached boot.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backproof_protocol::{Hello, Job, Message, Report};
+use serde::{Deserialize, Serialize};
 
 use super::accel::Accel;
 use super::command::QemuCommand;
@@ -90,6 +91,8 @@ pub struct Boot {
     pub running: Vec<String>,
     /// Its end, or the reason that it did not finish. `messages` has the reports in either case; only `Ok` makes them proof.
     pub end: Result<Finished, Failure>,
+    /// Where the kernel began to say why it died, if it then ended the machine by itself.
+    pub own_death: Option<DeathPlace>,
     /// Warnings of the kernel before the agent ran: many kernels warn of emulated hardware and are fine.
     pub warnings: Vec<Splat>,
     /// From QEMU's start to its end.
@@ -98,6 +101,15 @@ pub struct Boot {
     pub cpu: Option<Duration>,
     /// The host's behaviour during the boot.
     pub host: HostRecord,
+}
+
+/// How much of a transcript came before the kernel's death: what the agent says after it does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeathPlace {
+    /// Bytes of the console.
+    pub console: usize,
+    /// Bytes of the agent's port.
+    pub agent: usize,
 }
 
 impl Boot {

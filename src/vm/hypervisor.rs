@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::boot::{Boot, GuestSpec, Observed};
+use super::boot::{Boot, DeathPlace, GuestSpec, Observed};
 use super::command::QemuCommand;
 use super::deadlines::{Deadlines, HostLoad};
 use super::failure::{Failure, FailureKind};
@@ -95,14 +95,15 @@ impl Hypervisor {
     }
 }
 
-/// Judges a finished boot of this guest again by its transcript, without a machine.
+/// Judges a boot of this guest again by its transcript, without a machine. It finished, or the kernel died there.
 pub async fn watch_recorded(
     spec: &GuestSpec,
     transcript: &Transcript,
+    death: Option<DeathPlace>,
     observe: &mut (dyn FnMut(Observed<'_>) + Send),
 ) -> Boot {
     let deadlines = Deadlines::new(spec.accel, HostLoad::IDLE);
-    watch::watch(&mut RecordedMachine::new(transcript), spec, &deadlines, observe).await
+    watch::watch(&mut RecordedMachine::new(transcript, death), spec, &deadlines, observe).await
 }
 
 /// A boot that did not start.
@@ -118,6 +119,7 @@ fn not_started(spec: &GuestSpec, title: String) -> Boot {
         messages: Vec::new(),
         running: Vec::new(),
         end: Err(failure),
+        own_death: None,
         warnings: Vec::new(),
         wall: std::time::Duration::ZERO,
         cpu: None,

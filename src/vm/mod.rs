@@ -42,7 +42,7 @@ mod watch;
 pub use accel::{Accel, AccelChoice, Accelerator, Next, Turn};
 pub(crate) use agent::Conversation;
 pub use agent::{JobState, ProtocolFault};
-pub use boot::{Boot, Finished, GuestSpec, Observed};
+pub use boot::{Boot, DeathPlace, Finished, GuestSpec, Observed};
 pub use command::{QemuCommand, SpecError};
 pub use console::{Splat, Stage};
 pub use deadlines::{Deadlines, HostLoad};

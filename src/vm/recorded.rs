@@ -6,19 +6,20 @@ use std::process::ExitStatus;
 
 use tokio::time::Instant;
 
+use super::boot::DeathPlace;
 use super::host_watch::HostRecord;
 use super::machine::{Happening, Machine, MachineExit, Qmp};
 use super::transcript::Transcript;
 
-/// A finished boot: the guest's output, its restart, and QEMU's end.
+/// A finished boot, or one whose kernel died: the guest's output, its restart, and QEMU's end.
 pub(crate) struct RecordedMachine {
     happenings: VecDeque<Happening>,
 }
 
 impl RecordedMachine {
-    /// The whole console comes before the agent's messages. Their order matters only for a splat after the hello, and such a
-    /// boot has not finished.
-    pub(crate) fn new(transcript: &Transcript) -> Self {
+    /// The whole console comes before the agent's messages, but for what tells of the kernel's death. Their order matters only
+    /// there: what the agent said after it does not count.
+    pub(crate) fn new(transcript: &Transcript, death: Option<DeathPlace>) -> Self {
         let ended = MachineExit {
             status: Some(ExitStatus::from_raw(0)),
             stderr: Vec::new(),
@@ -26,14 +27,20 @@ impl RecordedMachine {
             cpu: None,
             host: HostRecord::default(),
         };
-        Self {
-            happenings: VecDeque::from([
-                Happening::Console(transcript.console.clone()),
-                Happening::Agent(transcript.agent.clone()),
-                Happening::Qmp(Qmp::Shutdown { reason: "guest-reset".to_owned() }),
-                Happening::Exited(ended),
-            ]),
-        }
+        let (console, agent) = (&transcript.console, &transcript.agent);
+        let place = death.unwrap_or(DeathPlace { console: console.len(), agent: agent.len() });
+        let (before, death) = console.split_at_checked(place.console).unwrap_or((console, &[]));
+        let (said, after) = agent.split_at_checked(place.agent).unwrap_or((agent, &[]));
+        let ended = [
+            Happening::Console(before.to_vec()),
+            Happening::Agent(said.to_vec()),
+            Happening::Console(death.to_vec()),
+            Happening::Agent(after.to_vec()),
+            Happening::Qmp(Qmp::Shutdown { reason: "guest-reset".to_owned() }),
+            Happening::Exited(ended),
+        ];
+        let is_empty = |happening: &Happening| matches!(happening, Happening::Console(bytes) | Happening::Agent(bytes) if bytes.is_empty());
+        Self { happenings: ended.into_iter().filter(|happening| !is_empty(happening)).collect() }
     }
 }
 

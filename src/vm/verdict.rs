@@ -92,7 +92,7 @@ pub(crate) fn conclude(seen: &Evidence<'_>) -> Option<Conclusion> {
 }
 
 /// Whether a SHUTDOWN event's reason is the guest's own doing (QEMU's qapi/run-state.json, `ShutdownCause`).
-fn is_guest_s(reason: &str) -> bool {
+pub(super) fn is_guest_s(reason: &str) -> bool {
     reason.starts_with("guest-") || reason == "subsystem-reset"
 }
 

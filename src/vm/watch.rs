@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::accel::Accel;
 use super::agent::{Conversation, JobState};
-use super::boot::{Boot, Finished, GuestSpec, Observed};
+use super::boot::{Boot, DeathPlace, Finished, GuestSpec, Observed};
 use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{AwaitedEvent, Failure, FailureKind};
@@ -63,6 +63,7 @@ pub(crate) async fn watch(
         last_message: now,
         job_since: BTreeMap::new(),
         ending: None,
+        death: None,
     };
     watch.report_stage(Stage::Started);
     let exit = watch.run(machine).await;
@@ -97,6 +98,8 @@ struct Watch<'a> {
     last_message: Instant,
     job_since: BTreeMap<String, Instant>,
     ending: Option<Ending>,
+    /// Where the console began to tell of a death.
+    death: Option<DeathPlace>,
 }
 
 /// A decided end that still waits for console output.
@@ -206,8 +209,12 @@ impl Watch<'_> {
             return;
         }
         self.last_console = self.now;
+        let place = DeathPlace { console: self.transcript.console.len(), agent: self.transcript.agent.len() };
         self.transcript.console.extend_from_slice(bytes);
         self.console.push(bytes);
+        if self.console.is_hit() {
+            self.death.get_or_insert(place);
+        }
         (self.observe)(Observed::Console(bytes));
         self.report_stage(self.console.stage());
         if self.console.is_hit() {
@@ -359,6 +366,8 @@ impl Watch<'_> {
         // A guest in virtual time notices only a host that has given it up.
         let is_real = self.time.is_none();
         let ending = self.ending.take().and_then(|ending| ending.why);
+        // QEMU said so, even if it was slow to leave and had to be killed.
+        let by_itself = ending.is_none() && self.shutdown.as_deref().is_some_and(verdict::is_guest_s);
         let end = match verdict::conclude(&verdict::Evidence {
             accel: self.accel,
             stage: self.stage,
@@ -386,6 +395,7 @@ impl Watch<'_> {
             banner: self.console.banner().map(str::to_owned),
             running: self.agent.jobs_in(JobState::Running).map(str::to_owned).collect(),
             messages: self.messages,
+            own_death: self.death.filter(|_| by_itself && end.is_err()),
             end,
             warnings: self.console.warnings(),
             wall: self.wall.elapsed(),

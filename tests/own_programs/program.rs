@@ -46,6 +46,11 @@ fn main() {
             exit(args[1].parse().expect("a status"))
         }
         "crashes" => crash(),
+        // In the ways that the control kernel of crashes knows.
+        "triggers" => {
+            std::fs::write("/proc/crash-control", &args[1]).expect("a word that the kernel knows");
+            exit(0)
+        }
         "says-affected-and-crashes" => {
             println!("{{\"conclusion\":\"affected\",\"why\":\"seen\",\"checks\":[]}}");
             leave_behind(&["crashes-late"]);
