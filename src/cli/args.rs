@@ -7,6 +7,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::report_files::{ReportFile, report_file};
 use super::{import, kernels, prove, reproducer, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
@@ -237,6 +238,9 @@ pub(super) struct Run {
     pub(super) refresh: bool,
     #[command(flatten)]
     pub(super) output: Output<RunFormat>,
+    /// Also write a report to this file, in a format of --format (repeatable)
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file())]
+    pub(super) report: Vec<ReportFile>,
     #[command(flatten)]
     pub(super) host: MachineArgs,
 }
@@ -301,6 +305,9 @@ pub(super) struct ReportArgs {
     pub(super) results: PathBuf,
     #[command(flatten)]
     pub(super) output: Output<RunFormat>,
+    /// Also write a report to this file, in a format of --format (repeatable)
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file())]
+    pub(super) report: Vec<ReportFile>,
 }
 
 #[derive(Args, Debug)]

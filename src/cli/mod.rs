@@ -27,6 +27,7 @@ mod pins;
 mod prove;
 mod replay;
 mod report;
+mod report_files;
 mod reproducer;
 mod run;
 mod subject;

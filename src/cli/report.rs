@@ -1,14 +1,17 @@
 //! `backproof report`: shows a finished run.
 
-use super::{ReportArgs, Stop, ended, show_run};
+use super::{ReportArgs, Stop, ended, report_files, show_run};
 use crate::exit::Exit;
 use crate::report::RunReport;
 use crate::results::{find_run, read_document};
 
 /// Shows the run that was asked for, and exits as it did.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Stop> {
+    report_files::check(&args.report)?;
     let run = find_run(&args.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
-    let printed = show_run(&RunReport { document: &document, folder: &run }, &args.output);
-    ended(document.exit_code, printed)
+    let report = RunReport { document: &document, folder: &run };
+    let written = report_files::write(&args.report, &report);
+    let printed = show_run(&report, &args.output);
+    ended(ended(document.exit_code, printed)?, written)
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::matrix_file::Locks;
 use super::pins::Pins;
-use super::{Run, Stop, ended, host, matrix_file, show_run};
+use super::{Run, Stop, ended, host, matrix_file, report_files, show_run};
 use crate::exit::Exit;
 use crate::matrix::{Bug, LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
@@ -19,6 +19,7 @@ use crate::words::{BugId, KernelName};
 
 /// Judges the matrix and prints the results.
 pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
+    report_files::check(&args.report)?;
     let bugs = matrix_file::bugs(args.dossiers.as_deref())?;
     let matrix = matrix_file::matrix(args.matrix.as_deref(), &bugs)?;
     let bugs = matrix.known.clone();
@@ -68,7 +69,9 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, &Arc::new(lab), &args.host.results)?;
     // Results are shown even if they could not be written.
-    let printed = show_run(&RunReport { document: &document, folder: &folder }, &args.output);
+    let report = RunReport { document: &document, folder: &folder };
+    let reported = report_files::write(&args.report, &report);
+    let printed = show_run(&report, &args.output);
     if let Some(first) = document.run.not_written.first() {
         let kept = if written.is_ok() { "; matrix.json has the verdicts, and the list as run.not_written" } else { "" };
         say(format_args!(
@@ -79,7 +82,8 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
             visible(&args.host.results.display().to_string()),
         ));
     }
-    ended(ended(document.exit_code, printed)?, written.map_err(Stop::no_verdict))
+    let exit = ended(ended(document.exit_code, printed)?, reported)?;
+    ended(exit, written.map_err(Stop::no_verdict))
 }
 
 /// The share of the kernels whose boots are compared with cached ones, in percent, if the user names none.

@@ -56,7 +56,7 @@ pub use profile::{BadProfiles, Profile, SysctlPlace};
 pub use select::Unselectable;
 pub use source::{AptArchive, Pin, Remote, Source};
 pub use sysctl::LeftOut;
-pub use text::TextPlace;
+pub use text::{TextPlace, expected_one_of};
 
 use file::FileShape;
 

@@ -159,7 +159,7 @@ const LISTED: usize = 20;
 const NAMED: usize = 5;
 
 /// The end of a message about a wrong choice: the choice that was probably meant, or else the choices.
-pub(super) fn expected_one_of<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
+pub fn expected_one_of<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> String {
     if let Some(meant) = nearest(wrong, names.clone()) {
         return format!("did you mean {}?", quote(meant));
     }

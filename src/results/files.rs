@@ -52,19 +52,31 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize, durable: bool) -> 
 /// # Errors
 /// If it cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<(), FolderError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(without_path)
-        .at(path)?;
-    file.write_all(bytes).at(path)?;
+    replace_file(path, bytes, durable).at(path)
+}
+
+/// The same, for a file outside the results folder.
+///
+/// # Errors
+/// If it cannot be written. The file stays as it was.
+pub fn replace_file(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    let mut file = new_file_beside(path)?;
+    file.write_all(bytes).map_err(without_path)?;
     if durable {
-        file.as_file().sync_data().at(path)?;
+        file.as_file().sync_data()?;
     }
-    file.persist(path).map_err(|error| error.error).at(path)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// A file without a lasting name, in the folder of `path`.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn new_file_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mode = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(".writing-").permissions(mode).tempfile_in(folder).map_err(without_path)
 }
 
 /// The error without the name of the temporary file, which would confuse people.

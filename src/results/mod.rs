@@ -10,6 +10,6 @@ mod time_line;
 
 pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSION, Unjudged};
 pub use dossiers::read_dossier;
-pub use files::{FolderError, write_file};
+pub use files::{FolderError, new_file_beside, replace_file, write_file};
 pub use folder::Folder;
 pub use read::{ReadError, boot_folder, find_run, read_document, read_recording, read_transcript};
