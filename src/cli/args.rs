@@ -215,6 +215,9 @@ pub(super) struct Run {
     /// Boot each guest under N seeds, from --seed on, in virtual time [default: 1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
     pub(super) seeds: u32,
+    /// Confirm a bug that showed by N boots in all, in virtual time under further seeds
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SEEDS_MAX)))]
+    pub(super) confirm: u32,
     /// Boot every guest, even if its boot is cached
     #[arg(long)]
     pub(super) fresh: bool,

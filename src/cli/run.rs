@@ -36,7 +36,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         (false, false) => CacheUse::Virtual,
     };
     let audited = audited(&matrix, args.audit);
-    let (natural, seeds, strict) = (args.natural, args.seeds, args.strict);
+    let (natural, seeds, confirm, strict) = (args.natural, args.seeds, args.confirm, args.strict);
     let reach = BTreeMap::new();
     let asked = RunPlan {
         matrix,
@@ -50,6 +50,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
         cache,
         audited,
         seeds,
+        confirm,
         strict,
         reach,
     };

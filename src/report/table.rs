@@ -78,7 +78,9 @@ fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let shown = |cell: &Cell| document.run.natural && natural(cell).next().is_some();
     let is_sure = |c: &Cell| !c.judgement.conflict && !c.judgement.unproven && c.judgement.against.is_empty();
     let is_plain = |c: &Cell| c.outcome == Outcome::Pass && c.expected && is_sure(c);
-    let has_more = |c: &Cell| shown(c) || !c.judgement.warnings.is_empty() || !c.judgement.advice.is_empty();
+    let has_more = |c: &Cell| {
+        shown(c) || !(c.judgement.warnings.is_empty() && c.judgement.advice.is_empty() && c.trials.retried.is_empty())
+    };
     let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // The sort is stable, so each group keeps the matrix's order.
@@ -118,6 +120,7 @@ fn alike(cells: Vec<&Cell>) -> Vec<Vec<&Cell>> {
             && agreeing(a) == agreeing(b)
             && a.judgement.warnings == b.judgement.warnings
             && a.judgement.advice == b.judgement.advice
+            && a.trials.retried == b.trials.retried
             && natural(a).eq(natural(b))
     };
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
@@ -198,6 +201,10 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
         for part in parts {
             let _ = writeln!(text, "{DIM}    {}{DIM:#}", fit(&visible(part), style.width.saturating_sub(4)));
         }
+    }
+    for first in &cell.trials.retried {
+        let broke = first.reason.lines().next().unwrap_or_default();
+        paragraph(text, "  retried: ", &format!("{} broke: {broke}", first.boot), style);
     }
     for check in natural(cell) {
         hanging(text, "  ", "    ", &check, style);
@@ -333,6 +340,9 @@ fn summary(tally: &CellTally, interrupted: bool) -> String {
     };
     if tally.unexplained > 0 {
         let _ = write!(line, "; {BAD}{} with an unexplained guest crash{BAD:#}", tally.unexplained);
+    }
+    if tally.retried > 0 {
+        let _ = write!(line, "; {} retried", tally.retried);
     }
     if tally.differing > 0 {
         let _ = write!(line, "; {BAD}the run has no verdict: a transcript differs from the cached one{BAD:#}");

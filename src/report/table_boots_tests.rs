@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::kernel::Stale;
-use crate::run::{BootRecord, KernelRecord, SeedCount};
+use crate::run::{BootRecord, KernelRecord, RetriedBoot, SeedCount};
 use crate::vm::Accel;
 
 /// A boot of the kernel `a`.
@@ -96,4 +96,16 @@ fn seeds_of_cells_that_are_alike_have_one_line() {
     }));
     let text = plain(&document, 100);
     assert!(text.contains("\nseeds        2 cells: 0 of 200 seeds: affected (less than 1.5 % of schedules, 95 % confidence)\n             1 cell: 5 of 200 seeds: affected (first: 17)\n"), "{text}");
+}
+
+#[test]
+fn broken_boot_that_was_retried_is_told() {
+    let seen = Finding::new(Witness::Runtime, StateSet::not_affected(), Strength::Strong, "resent");
+    let mut flaky = cell("a", "one", "pass", Boots::Showed(seen));
+    let reason = "host error: something ended QEMU (the agent runs)\nthe console's last lines:".to_owned();
+    flaky.trials.retried = vec![RetriedBoot { boot: "boot-1".to_owned(), reason }];
+    assert!(flaky.is_flaky());
+    let text = plain(&document(vec![flaky], true), 100);
+    let told = "  retried: boot-1 broke: host error: something ended QEMU (the agent runs)\n";
+    assert!(text.contains(told) && text.contains("all as expected; 1 retried"), "{text}");
 }

@@ -9,9 +9,13 @@ use super::*;
 use crate::kernel::{self, Obtain, Store, fixtures};
 use crate::matrix::{Bugs, Profile, Source};
 use crate::shim::Shim;
-use crate::verdict::Boots;
 use crate::vm::fake::{Act, Scripts, agent, console, exit, exit_saying, shutdown, wait};
 use crate::vm::{AccelChoice, Accelerator, Hypervisor, OLDEST, TimeChoice, Timing};
+
+#[path = "reach_boots_tests.rs"]
+mod reach;
+#[path = "retry_boots_tests.rs"]
+mod retry;
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}
@@ -20,20 +24,20 @@ const HELLO: &str = r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0"
 /// A guest that comes up, runs these jobs, and ends as it should.
 fn sound(jobs: &[&str]) -> Vec<Act> {
     let mut acts = vec![wait(100), console(BOOTED), agent(HELLO)];
-    for job in jobs {
-        acts.push(agent(&format!("{{\"type\":\"started\",\"job\":\"{job}\"}}\n")));
-        let check = |role, shown| format!(r#"{{"name":"{role}","role":"{role}","shown":"{shown}","why":""}}"#);
-        let checks =
-            [check("recipe", "no"), check("negative-control", "no"), check("positive-control", "yes")].join(",");
-        let report = format!(
-            r#"{{"type":"report","job":"{job}","conclusion":"not-affected","why":"","checks":[{checks}],"took_ms":1}}"#
-        );
-        let report = report + "\n";
-        acts.push(agent(&report));
-    }
+    jobs.iter().for_each(|job| acts.extend(reports(job, "not-affected", "no")));
     acts.push(agent(&format!("{{\"type\":\"end\",\"reports\":{}}}\n", jobs.len())));
     acts.extend([console("[    3.000000] reboot: machine restart\r\n"), shutdown("guest-reset"), exit(0)]);
     acts
+}
+
+/// A job that starts and reports this, with what its recipe showed.
+fn reports(job: &str, conclusion: &str, shown: &str) -> [Act; 2] {
+    let check = |role, shown| format!(r#"{{"name":"{role}","role":"{role}","shown":"{shown}","why":""}}"#);
+    let checks = [check("recipe", shown), check("negative-control", "no"), check("positive-control", "yes")].join(",");
+    let report = format!(
+        r#"{{"type":"report","job":"{job}","conclusion":"{conclusion}","why":"","checks":[{checks}],"took_ms":1}}"#
+    );
+    [agent(&format!("{{\"type\":\"started\",\"job\":\"{job}\"}}\n")), agent(&(report + "\n"))]
 }
 
 /// A guest that comes up and panics.
@@ -82,11 +86,22 @@ struct Setup {
     choice: AccelChoice,
     cache: CacheUse,
     seeds: u32,
+    confirm: u32,
     jobs: usize,
     reach: Vec<String>,
+    /// Whether only the first bug is judged.
+    alone: bool,
 }
 
-const PLAIN: Setup = Setup { choice: AccelChoice::Tcg, cache: CacheUse::Virtual, seeds: 1, jobs: 1, reach: Vec::new() };
+const PLAIN: Setup = Setup {
+    choice: AccelChoice::Tcg,
+    cache: CacheUse::Virtual,
+    seeds: 1,
+    confirm: 1,
+    jobs: 1,
+    reach: Vec::new(),
+    alone: false,
+};
 
 /// Boots a kernel for two bugs by these scripts, with a cache of its own.
 async fn boots(choice: AccelChoice, scripts: Vec<Vec<Act>>) -> (Vec<String>, Vec<(String, bool)>, String) {
@@ -117,7 +132,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         Obtain { store: &lab.store, shim: &lab.shim, offline: true, refresh: false, locked: None, tell: &|_| {} };
     let kernel = kernel::obtain(&source, &with).expect("a kernel");
     let bugs = Bugs::built_in();
-    let bugs: Vec<&crate::matrix::Bug> = bugs.iter().take(2).collect();
+    let bugs: Vec<&crate::matrix::Bug> = bugs.iter().take(if setup.alone { 1 } else { 2 }).collect();
     let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let entry = KernelEntry::plain("a-kernel".parse().expect("a name"), source, ids.clone());
     let profile = Profile::default_for(ids);
@@ -143,6 +158,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
         natural: false,
         cache: setup.cache,
         seeds: setup.seeds,
+        confirm: setup.confirm,
         reach: &setup.reach,
         booted: &AtomicU32::new(0),
         control: None,
@@ -215,11 +231,11 @@ async fn guests_that_die_together_are_booted_alone() {
             vec![both.clone(), alone.clone(), other.clone()],
             [("panic: x (the agent runs)".to_owned(), false), ("panic: x (the agent runs)".to_owned(), false)],
         ),
-        // Something on the host killed QEMU: no report counts.
+        // Something on the host killed QEMU: no report counts, and the guest is not to blame.
         (
-            vec![killed_after(&[ONE], OTHER), sound(&[ONE]), sound(&[OTHER])],
-            vec![both.clone(), alone.clone(), other.clone()],
-            [("sound".to_owned(), true), ("sound".to_owned(), true)],
+            vec![killed_after(&[ONE], OTHER), sound(&[ONE, OTHER])],
+            vec![both.clone(), both.clone()],
+            [sound_one.clone(), sound_one.clone()],
         ),
         // None dies alone: the verdicts stand, and the death stays unexplained.
         (
@@ -332,68 +348,4 @@ async fn one_seed_whose_guest_dies_leaves_the_cell_open() {
     let ends: Vec<&str> = booting.ends.iter().map(|(end, _)| end.as_str()).collect();
     assert_eq!(ends, ["seed 2: panic: x (the agent runs)", "sound"], "{:?}", booting.played);
     assert_eq!(booting.settled[0].seeds.map(|seeds| seeds.broken), Some(1));
-}
-
-/// A guest that says this after its first job.
-fn says_after_first_job(line: &str) -> Vec<Act> {
-    let mut acts = sound(&[ONE, OTHER]);
-    acts.insert(5, agent(&format!("{line}\n")));
-    acts
-}
-
-/// What a cell says of each function, if its guest says this after its first job.
-async fn reach_said(functions: &[&str], lines: &[String]) -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let reach = functions.iter().map(|name| (*name).to_owned()).collect();
-    let setup = Setup { reach, seeds: u32::try_from(lines.len()).expect("few"), ..PLAIN };
-    let booting = boots_in(folder.path(), setup, lines.iter().map(|line| says_after_first_job(line)).collect()).await;
-    assert!(booting.ends.iter().all(|(end, _)| end == "sound"), "{:?}", booting.ends);
-    booting.settled[0].reach.iter().map(|(name, reach)| format!("{name} {reach}")).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn reach_of_all_seeds_is_added_up() {
-    let said = |a, b| {
-        let counted = |entries| format!(r#"{{"counted":{{"entries":{entries},"missed":1}}}}"#);
-        format!(r#"{{"type":"reach","job":"{ONE}","functions":{{"a":{},"b":{b}}}}}"#, counted(a))
-    };
-    let zero = r#"{"counted":{"entries":0,"missed":0}}"#;
-    let lines = [said(13, zero), said(0, zero)];
-    assert_eq!(reach_said(&["a", "b"], &lines).await, ["a ran 15 times in 2 boots", "b never ran in 2 boots"]);
-    let lines = [said(13, zero), said(0, r#"{"not-counted":"inlined"}"#)];
-    let expected = ["a ran 15 times in 2 boots", "b never ran; not counted in others: inlined"];
-    assert_eq!(reach_said(&["a", "b"], &lines).await, expected);
-    assert_eq!(reach_said(&[], &lines).await, Vec::<String>::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn hostile_reach_is_bounded_to_what_was_asked() {
-    let reach = |more: &str| format!(r#"{{"type":"reach","job":"{ONE}",{more}}}"#);
-    let many: Vec<String> = (0..1500).map(|n| format!(r#""f{n}":{{"not-counted":"\u001b["}}"#)).collect();
-    let huge = r#"{"counted":{"entries":18446744073709551615,"missed":18446744073709551615}}"#;
-    let long = "x".repeat(60_000);
-    let again = [reach(r#""functions":{"a":{"not-counted":"first"}}"#), reach(r#""functions":{}"#)].join("\n");
-    for (line, expected) in [
-        (reach(&format!(r#""functions":{{{}}}"#, many.join(","))), "not counted: the guest did not count it"),
-        (reach(&format!(r#""functions":{{"a":{huge}}}"#)), "ran 18446744073709551615 times"),
-        (reach(r#""functions":{"a":{"not-counted":"\u001b[2J\n"}}"#), "not counted: \u{fffd}[2J\u{fffd}"),
-        (reach(&format!(r#""unavailable":"{long}""#)), &format!("not counted: {}", "x".repeat(300))),
-        (again, "not counted: first"),
-        (r#"{"type":"of-the-future"}"#.to_owned(), "not counted: the reproducer did not run to its end"),
-    ] {
-        assert_eq!(reach_said(&["a"], std::slice::from_ref(&line)).await, [format!("a {expected}")], "{line:.200}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn boot_that_counted_nothing_is_not_cached_for_one_that_counts() {
-    let folder = tempfile::tempdir().expect("a folder");
-    boots_in(folder.path(), PLAIN, vec![sound(&[ONE, OTHER])]).await;
-    let counting = || Setup { reach: vec!["a".to_owned()], ..PLAIN };
-    let line =
-        format!(r#"{{"type":"reach","job":"{ONE}","functions":{{"a":{{"counted":{{"entries":1,"missed":0}}}}}}}}"#);
-    let booting = boots_in(folder.path(), counting(), vec![says_after_first_job(&line)]).await;
-    assert_eq!((booting.played.len(), booting.settled[0].reach["a"].entries), (1, 1));
-    let cached = boots_in(folder.path(), counting(), Vec::new()).await;
-    assert_eq!((cached.played.len(), &cached.settled[0].reach), (0, &booting.settled[0].reach));
 }

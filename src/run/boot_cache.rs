@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::recording::Recording;
 use crate::kernel::{FileError, Store, hex};
-use crate::vm::{Boot, DeathPlace, FailureKind, QemuCommand, Transcript};
+use crate::vm::{Boot, DeathPlace, QemuCommand, Transcript};
 use crate::words::KernelName;
 
 /// Which boots a run takes from the cache.
@@ -94,9 +94,7 @@ impl CachedBoot {
     /// How the transcript of a boot of the same inputs differs, if it does. A boot that the host ended says nothing, nor does
     /// one in real time.
     pub(super) fn difference(&self, boot: &Boot) -> Option<String> {
-        let by_host =
-            |kind: &FailureKind| matches!(kind, FailureKind::Host | FailureKind::Qemu | FailureKind::Accelerator);
-        if boot.time.is_none() || boot.end.as_ref().is_err_and(|failure| by_host(&failure.kind)) {
+        if boot.time.is_none() || boot.end.as_ref().is_err_and(|failure| failure.kind.is_of_the_host()) {
             return None;
         }
         boot.transcript.difference(&self.transcript).map(|first| first.to_string())

@@ -17,12 +17,14 @@ use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
 use super::positive_control::ControlShown;
 use super::reach::{self, CellReach};
+use super::retry::{RetriedBoot, confirmations, is_worth_retry, retries};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
 use super::shared_death::SharedDeath;
 use super::trial::{Trial, by_guest, reach_of};
 use crate::kernel::{Kernel, Module};
 use crate::matrix::KernelEntry;
+use crate::verdict::Boots;
 use crate::vm::Next;
 use crate::words::{BugId, JobId};
 
@@ -42,6 +44,8 @@ pub struct Booted {
     pub seconds: f64,
     /// How a shared guest died, if none of its reproducers killed a guest alone.
     pub unexplained: Option<String>,
+    /// The boots that broke and were repeated.
+    pub retried: Vec<RetriedBoot>,
     /// Other bugs whose programs ran in the last guest, and could have written this report.
     pub shared_with: Vec<BugId>,
     /// When its boots were made, if all were cached: the oldest.
@@ -77,6 +81,8 @@ pub struct Bench<'a> {
     pub cache: CacheUse,
     /// How many schedules to try, in virtual time.
     pub seeds: u32,
+    /// How many boots are to confirm a bug that one showed.
+    pub confirm: u32,
     /// Functions of the kernel whose entries to count.
     pub reach: &'a [String],
     /// How many boots this kernel had.
@@ -101,10 +107,15 @@ pub(super) struct Waiting<'t> {
 
 /// What one schedule of a job came to, by the last boot that ran it.
 struct Schedule {
+    boot: u32,
     seed: Option<u32>,
     settlement: Settlement,
     release: Option<String>,
     failed: bool,
+    /// Whether the boot broke and may end otherwise if it is repeated.
+    worth_retry: bool,
+    /// How the guest died, if a busy host does not explain that.
+    died: Option<String>,
     unexplained: Option<String>,
     shared_with: Vec<BugId>,
     cached: Option<Timestamp>,
@@ -118,6 +129,14 @@ pub(super) struct JobBoots {
     numbers: Vec<u32>,
     seconds: f64,
     differs: Option<String>,
+    /// The first try of each schedule that was repeated.
+    retried: BTreeMap<u32, FirstTry>,
+}
+
+/// A boot that broke and was repeated.
+struct FirstTry {
+    record: RetriedBoot,
+    died: Option<String>,
 }
 
 /// Boots a kernel until each job has a boot that settles it, in every schedule.
@@ -132,7 +151,7 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
     let mut waiting: VecDeque<Waiting> = schedules(trials, bench.seeds);
     let mut deaths: Vec<SharedDeath> = Vec::new();
     let mut running = FuturesUnordered::new();
-    let mut own_place_free = true;
+    let (mut own_place_free, mut is_confirmed) = (true, false);
     loop {
         if own_place_free && let Some(guest) = waiting.pop_front() {
             own_place_free = false;
@@ -150,6 +169,12 @@ pub async fn boot_all(bench: &Bench<'_>, trials: &[Trial<'_>]) -> BTreeMap<JobId
             else => {
                 // Nothing waits and nothing runs: the deaths that nothing explains yet are looked into further.
                 waiting.extend(deaths.iter_mut().flat_map(|death| death.suspects(&jobs)));
+                if waiting.is_empty() {
+                    waiting.extend(retries(trials, &mut jobs));
+                }
+                if waiting.is_empty() && !std::mem::replace(&mut is_confirmed, true) {
+                    waiting.extend(confirmations(trials, &jobs, bench.seeds, bench.confirm));
+                }
                 if waiting.is_empty() {
                     break;
                 }
@@ -237,7 +262,11 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         boots.numbers.push(number);
         boots.seconds += end.seconds;
         boots.differs = boots.differs.take().or_else(|| booted.differs.clone());
+        let died = end.death.as_ref().filter(|death| death.kind.is_of_the_guest() && end.busy.is_none());
         let schedule = Schedule {
+            boot: number,
+            worth_retry: settlement.fault.is_some() && is_worth_retry(end, booted.time),
+            died: died.and(end.failure.clone()),
             seed: booted.time.map(|time| time.seed),
             settlement,
             release: end.release.clone(),
@@ -260,14 +289,45 @@ impl JobBoots {
         self.schedules.get(&schedule).is_some_and(|boot| boot.failed)
     }
 
+    /// Whether a schedule showed the bug.
+    pub(super) fn shows_bug(&self) -> bool {
+        let shows = |boots: &Boots| matches!(boots, Boots::Showed(finding) if finding.is_affected());
+        self.schedules.values().any(|one| shows(&one.settlement.boots))
+    }
+
+    /// How many schedules were tried.
+    pub(super) fn tried(&self) -> u32 {
+        u32::try_from(self.schedules.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The schedules to repeat, each once, because they broke.
+    pub(super) fn retry(&mut self) -> Vec<u32> {
+        let mut again = Vec::new();
+        for (schedule, one) in &self.schedules {
+            let Boots::Broke(reason) = &one.settlement.boots else { continue };
+            if one.worth_retry && !self.retried.contains_key(schedule) {
+                let record = RetriedBoot { boot: boot_folder_name(one.boot), reason: reason.clone() };
+                self.retried.insert(*schedule, FirstTry { record, died: one.died.clone() });
+                again.push(*schedule);
+            }
+        }
+        again
+    }
+
     /// What all schedules of a job come to; None without a boot.
     fn decided(mut self, asked: u32) -> Option<Booted> {
         let (index, count) = decide(self.schedules.values().map(|one| (one.seed, &one.settlement)))?;
         let all_cached = self.schedules.values().map(|one| one.cached).collect::<Option<Vec<_>>>();
-        let unexplained = self.schedules.values().find_map(|one| one.unexplained.clone());
+        let mut unexplained = self.schedules.values().find_map(|one| one.unexplained.clone());
+        for (schedule, first) in &self.retried {
+            // A death that the second try does not repeat is as unexplained as one that no job repeats.
+            if self.schedules.get(schedule).is_some_and(|one| one.settlement.fault.is_none()) {
+                unexplained = unexplained.or_else(|| first.died.clone());
+            }
+        }
         let reach = reach::sum(self.schedules.values().map(|one| &one.reach));
         let mut deciding = self.schedules.into_values().nth(index)?;
-        let seeds = (asked > 1).then_some(count);
+        let seeds = (asked > 1 || count.tried > 1).then_some(count);
         if let Some(seeds) = seeds {
             seeds.tell(&mut deciding.settlement, deciding.seed);
         }
@@ -278,6 +338,7 @@ impl JobBoots {
             folders: self.numbers.iter().map(|number| boot_folder_name(*number)).collect(),
             seconds: self.seconds,
             unexplained,
+            retried: self.retried.into_values().map(|first| first.record).collect(),
             shared_with: deciding.shared_with,
             cached: all_cached.and_then(|all| all.into_iter().min()),
             differs: self.differs,

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::crash::CrashSeen;
 use super::positive_control::ControlShown;
 use super::reach::CellReach;
+use super::retry::{CellFault, RetriedBoot};
 use super::seeds::SeedCount;
-use crate::verdict::{Case, Judgement, Question};
+use crate::verdict::{Boots, Case, Judgement, Question};
 use crate::words::{BugId, Expectation, JobId, KernelName, Outcome, ProfileName};
 
 /// One cell of the matrix, judged. This is what `cells[]` of matrix.json holds.
@@ -67,6 +68,12 @@ pub struct CellTrials {
     /// How long the job took in the guest that settled it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest_ms: Option<u64>,
+    /// What broke, if there is no verdict because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<CellFault>,
+    /// The boots that broke and were repeated. The outcome is that of the second try.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retried: Vec<RetriedBoot>,
     /// How a shared guest died, if none of its reproducers killed a guest alone. The verdict stands; the crash is
     /// unexplained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +100,12 @@ pub struct CellTrials {
 
 impl Cell {
     /// Judges the case of this question.
-    pub fn judged(question: &Question, release: Option<String>, case: Case<'_>, trials: CellTrials) -> Self {
+    pub fn judged(question: &Question, release: Option<String>, case: Case<'_>, mut trials: CellTrials) -> Self {
+        if matches!(case.boots, Boots::Broke(_) | Boots::NotReached(_)) {
+            // Where no guest is to blame, it was not obtained, or not reached, or its reproducer missed the code.
+            let other = if trials.boots.is_empty() { CellFault::Harness } else { CellFault::Reproducer };
+            trials.fault = trials.fault.or(Some(other));
+        }
         let (judgement, outcome, expected) = case.judge_cell(question);
         Self {
             kernel: question.kernel.clone(),
@@ -109,6 +121,11 @@ impl Cell {
             judgement,
             trials,
         }
+    }
+
+    /// Whether it has a verdict only because a broken boot was repeated.
+    pub fn is_flaky(&self) -> bool {
+        !self.trials.retried.is_empty() && matches!(self.outcome, Outcome::Pass | Outcome::Fail)
     }
 
     /// Which strong witnesses contradict each other, if any.

@@ -84,6 +84,8 @@ pub struct RunPlan {
     pub audited: BTreeSet<KernelName>,
     /// How many schedules of each guest to try, in virtual time.
     pub seeds: u32,
+    /// How many boots are to confirm a bug that one showed: each with the next seed, in virtual time.
+    pub confirm: u32,
     /// Whether a pass that no control proves is no answer.
     pub strict: bool,
     /// Functions of each kernel whose entries to count while its reproducers run, at most 64. They then run one after
@@ -109,6 +111,7 @@ impl RunPlan {
             cache,
             audited: BTreeSet::new(),
             seeds: 1,
+            confirm: 1,
             strict: false,
             reach: BTreeMap::new(),
         })
@@ -262,7 +265,7 @@ async fn judge(
         let _ = events.send(Event::Note { kernel: entry.name.clone(), text });
     }
     let cache = if asked.audited.contains(&entry.name) { CacheUse::Fresh } else { asked.cache };
-    let (natural, seeds) = (asked.natural, asked.seeds);
+    let (natural, seeds, confirm) = (asked.natural, asked.seeds, asked.confirm);
     let reach = asked.reach.get(&entry.name).map_or(&[][..], Vec::as_slice);
     let bench = Bench {
         entry,
@@ -274,6 +277,7 @@ async fn judge(
         natural,
         cache,
         seeds,
+        confirm,
         reach,
         booted: &AtomicU32::new(0),
         control: None,
@@ -283,11 +287,13 @@ async fn judge(
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
         let release = booted.release.or_else(|| kernel.release.clone());
-        let Settlement { boots, checks, wire, crash, said, guest_ms } = booted.settlement;
+        let Settlement { boots, checks, fault, wire, crash, said, guest_ms } = booted.settlement;
         let trials = CellTrials {
             seconds: milliseconds(booted.seconds),
             boots: booted.folders,
             checks,
+            fault,
+            retried: booted.retried,
             crash,
             said,
             guest_ms,

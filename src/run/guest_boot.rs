@@ -46,7 +46,7 @@ pub(super) struct GuestBoot {
 }
 
 /// Boots a guest with these trials, which have the same command line. None if there is no such schedule: a guest in real time
-/// has only the first.
+/// has only the first, beside those that confirm it.
 pub(super) async fn boot_guest(
     bench: &Bench<'_>,
     number: u32,
@@ -57,7 +57,8 @@ pub(super) async fn boot_guest(
     let turn = bench.lab.accelerator.turn().await;
     let accel = turn.accel();
     let time = bench.lab.timing.of(accel, cpus(bench.entry, trials), schedule);
-    if time.is_none() && schedule > 0 {
+    let is_seed = trials.iter().any(|trial| schedule < trial.seeds(bench.seeds));
+    if time.is_none() && schedule > 0 && is_seed {
         return None;
     }
     let ended = |end: BootEnd| GuestBoot {
@@ -72,6 +73,8 @@ pub(super) async fn boot_guest(
     };
     let image = boot_image(bench, accel).await;
     let guest = match Guest::prepare(bench, &image, trials, accel, time) {
+        // In real time, the first boot has the same key, and cannot confirm itself.
+        Ok(guest) if time.is_none() && schedule > 0 => Guest { key: None, ..guest },
         Ok(guest) => guest,
         Err(why) => return Some(ended(BootEnd::untried(&why))),
     };

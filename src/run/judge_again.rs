@@ -34,7 +34,10 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
         // The control decided then what this silence is worth.
         match then.judgement.findings.iter().find(|finding| finding.witness == Witness::Runtime) {
             Some(before) => (finding.strength, finding.why) = (before.strength, before.why.clone()),
-            None => settlement.boots = Boots::Broke(then.judgement.reason.clone().unwrap_or_default()),
+            None => {
+                settlement.boots = Boots::Broke(then.judgement.reason.clone().unwrap_or_default());
+                settlement.fault = then.trials.fault;
+            }
         }
     }
     let findings = then.judgement.findings.iter().filter(|finding| finding.witness != Witness::Runtime).cloned();
@@ -48,6 +51,7 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
     let trials = CellTrials {
         seconds: milliseconds(end.seconds),
         checks: settlement.checks,
+        fault: settlement.fault,
         crash: settlement.crash,
         said: settlement.said,
         guest_ms: settlement.guest_ms,

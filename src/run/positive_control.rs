@@ -10,6 +10,7 @@ use super::boots::{Bench, Booted, boot_all};
 use super::engine::obtain;
 use super::profile_modules::add_profile_modules;
 use super::programs::{OwnPrograms, PlannedControl};
+use super::retry::CellFault;
 use super::seeds::SeedCount;
 use super::settle::modules;
 use super::trial::Trial;
@@ -85,7 +86,7 @@ pub(super) async fn run_controls(
     let mut shown: Vec<(Unproven, Result<Booted, String>)> = Vec::new();
     if !here.is_empty() {
         // Its dossier says under how many seeds the control is tried: more cannot change what it shows.
-        let bench = Bench { seeds: 1, reach: &[], control: Some("a positive control"), ..*bench };
+        let bench = Bench { seeds: 1, confirm: 1, reach: &[], control: Some("a positive control"), ..*bench };
         shown.extend(boot(&bench, here).await);
     }
     for (patch, jobs) in without {
@@ -122,8 +123,15 @@ async fn boot_without<'a>(
     let (jobs, lacks): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| !lacking.contains_key(job.trial.bug));
     // The kernel under test had them, or nothing would have passed on it; and it said what its profiles lack.
     let _ = add_profile_modules(kernel, jobs.iter().map(|job| job.trial.profile), &mut loaded);
-    let bench =
-        Bench { entry, kernel, modules: &loaded, reach: &[], control: Some("the kernel without a patch"), ..*bench };
+    let bench = Bench {
+        entry,
+        kernel,
+        modules: &loaded,
+        confirm: 1,
+        reach: &[],
+        control: Some("the kernel without a patch"),
+        ..*bench
+    };
     let mut shown = boot(&bench, jobs).await;
     shown.extend(lacks.into_iter().map(|job| (job, Err("it lacks the modules of the reproducer".to_owned()))));
     shown
@@ -197,6 +205,7 @@ fn tell(job: &Unproven<'_>, control: Result<Booted, String>, booted: &mut Booted
             (Shown::No, _) => {
                 let why = format!("its positive control failed: {what} must show the bug, but does not: {first}");
                 booted.settlement.boots = Boots::Broke(why);
+                booted.settlement.fault = Some(CellFault::Reproducer);
             }
             (Shown::Unclear, _) => finding.why += &format!("; its positive control ({what}) has no result: {first}"),
         }

@@ -41,6 +41,7 @@ fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
         crash: None,
         said: Vec::new(),
         guest_ms: None,
+        fault: None,
     };
     Booted {
         settlement,
@@ -54,6 +55,7 @@ fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
         seeds: seeds.map(|(affected, tried)| SeedCount { tried, affected, first: None, broken: 0 }),
         reach: CellReach::new(),
         positive_control: None,
+        retried: Vec::new(),
     }
 }
 

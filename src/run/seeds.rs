@@ -55,7 +55,9 @@ impl SeedCount {
 
 impl fmt::Display for SeedCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} seeds: affected", self.affected, self.tried)?;
+        // In real time there are no seeds.
+        let what = if self.affected > 0 && self.first.is_none() { "boots" } else { "seeds" };
+        write!(f, "{} of {} {what}: affected", self.affected, self.tried)?;
         if let Some(first) = self.first {
             write!(f, " (first: {first})")?;
         }

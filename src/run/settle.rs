@@ -6,6 +6,7 @@ use backproof_protocol::{Check, Conclusion, Report};
 
 use super::boot_end::{BootEnd, WireRecord};
 use super::crash::{self, CrashSeen, CrashWanted};
+use super::retry::{CellFault, fault};
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
@@ -80,6 +81,8 @@ pub struct Settlement {
     pub boots: Boots,
     /// The checks of the report that settled it.
     pub checks: Vec<Check>,
+    /// What broke, if it has no answer.
+    pub fault: Option<CellFault>,
     /// What the wire saw.
     pub wire: WireRecord,
     /// The crash by which the bug showed.
@@ -125,10 +128,12 @@ pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
             }),
         },
     };
+    let fault = fault(&boots, end);
     let wire = end.wire.get(&id).cloned().unwrap_or_default();
     let said = end.said.get(&id).cloned().unwrap_or_default();
     let guest_ms = report.as_ref().map(|report| report.took_ms);
-    Settlement { boots, checks: report.map(|report| report.checks).unwrap_or_default(), wire, crash, said, guest_ms }
+    let checks = report.map(|report| report.checks).unwrap_or_default();
+    Settlement { boots, checks, fault, wire, crash, said, guest_ms }
 }
 
 /// What the death of a guest shows of the job that was alone in it: the bug, if the dossier describes this crash, or if the

@@ -33,7 +33,9 @@ impl<'t> SharedDeath<'t> {
     pub(super) fn of(guest: &Waiting<'t>, booted: &GuestBoot) -> Option<Self> {
         let end = &booted.end;
         let failure = end.failure.clone()?;
-        if end.release.is_none() || guest.trials.len() < 2 {
+        // What the host did is retried, and no job explains it.
+        let is_of_the_host = end.death.as_ref().is_some_and(|death| death.kind.is_of_the_host());
+        if end.release.is_none() || guest.trials.len() < 2 || is_of_the_host {
             return None;
         }
         let (reported, others): (Vec<_>, Vec<_>) =
@@ -53,7 +55,7 @@ impl<'t> SharedDeath<'t> {
     /// The guests in which the jobs that the death interrupted boot again.
     pub(super) fn unfinished(&mut self) -> Vec<Waiting<'t>> {
         let (running, planned) = (std::mem::take(&mut self.running), std::mem::take(&mut self.planned));
-        // Together, they would die again of what is not theirs. After a failure of the host, all are here.
+        // Together, they would die again of what is not theirs.
         let none_began = running.is_empty() && self.reported.is_empty();
         let (alone, together) = if none_began { (planned, Vec::new()) } else { (running, planned) };
         let mut guests: Vec<Vec<Trial>> = alone.into_iter().map(|trial| vec![trial]).collect();

@@ -31,6 +31,9 @@ pub struct CellTally {
     /// Cells with an unexplained guest crash.
     #[serde(default)]
     pub unexplained: usize,
+    /// Cells with a boot that broke and was repeated.
+    #[serde(default)]
+    pub retried: usize,
     /// Cells of control kernels.
     #[serde(default)]
     pub controls: usize,
@@ -59,6 +62,7 @@ impl CellTally {
             tally.unproven += usize::from(cell.judgement.unproven);
             tally.conflicts += usize::from(cell.judgement.conflict);
             tally.unexplained += usize::from(cell.trials.unexplained.is_some());
+            tally.retried += usize::from(!cell.trials.retried.is_empty());
             tally.differing += usize::from(cell.trials.differs.is_some());
             tally.controls += usize::from(cell.control);
             match cell.control_fault() {

@@ -86,6 +86,11 @@ impl FailureKind {
         }
     }
 
+    /// Whether the host or QEMU broke, which says nothing of the guest.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(self, Self::Host | Self::Qemu | Self::Accelerator)
+    }
+
     /// Whether the guest itself died, so that what it had reported before counts. A host that froze it, a QEMU that broke, or
     /// words that make no sense put every report in doubt.
     pub fn is_of_the_guest(&self) -> bool {
