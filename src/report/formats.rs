@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::style::Style;
-use super::{json, table};
+use super::{github, gitlab, json, junit, kcidb, ktap, openvex, step_summary, table};
 use crate::results::MatrixDocument;
 
 /// A result that people and programs read.
@@ -36,4 +36,18 @@ pub struct RunFormat {
 
 /// All formats of `run` and `report`. `--format` takes its values from here, and the compiler warns of a format that is
 /// missing here. The first one is the default.
-pub const RUN_FORMATS: &[RunFormat] = &[table::FORMAT, json::FORMAT];
+pub const RUN_FORMATS: &[RunFormat] = &[
+    table::FORMAT,
+    json::FORMAT,
+    junit::FORMAT,
+    ktap::FORMAT,
+    step_summary::FORMAT,
+    github::FORMAT,
+    gitlab::FORMAT,
+    kcidb::FORMAT,
+    openvex::FORMAT,
+];
+
+#[cfg(test)]
+#[path = "readers_tests.rs"]
+mod tests;

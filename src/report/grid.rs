@@ -23,10 +23,10 @@ const GAP: usize = 2;
 /// A name or a release is not cut below these columns.
 const LEAST: usize = 8;
 
-/// The bugs of the run, in order of appearance.
-fn bugs(document: &MatrixDocument) -> Vec<BugId> {
+/// The bugs of these cells, in order of appearance.
+pub(super) fn bugs(cells: &[Cell]) -> Vec<BugId> {
     let mut bugs: Vec<BugId> = Vec::new();
-    for cell in &document.cells {
+    for cell in cells {
         if !bugs.contains(&cell.bug) {
             bugs.push(cell.bug.clone());
         }
@@ -139,7 +139,7 @@ fn rows<'a>(document: &'a MatrixDocument, bugs: &[BugId]) -> Vec<Row<'a>> {
 }
 
 pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
-    let bugs = bugs(document);
+    let bugs = bugs(&document.cells);
     let bugs = bugs.as_slice();
     let rows = rows(document, bugs);
     let longest = |column: &dyn Fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);

@@ -320,7 +320,7 @@ fn shared_guests(document: &MatrixDocument) -> Option<String> {
 }
 
 /// The run in one line.
-fn summary(tally: &CellTally, interrupted: bool) -> String {
+pub(super) fn summary(tally: &CellTally, interrupted: bool) -> String {
     let total = tally.pass + tally.fail + tally.error + tally.skip;
     let mut line = String::new();
     if tally.controls_wrong > 0 {

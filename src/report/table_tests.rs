@@ -35,7 +35,7 @@ pub(crate) fn affected() -> Boots {
     Boots::Showed(finding)
 }
 
-fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
+pub(crate) fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
     let summary = CellTally::of(&cells);
     MatrixDocument {
         schema_version: SCHEMA_VERSION,

@@ -14,6 +14,18 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// `text` as Markdown that shows it as it is, also in a cell of a table.
+pub(super) fn markdown_text(text: &str) -> String {
+    let mut shown = String::new();
+    for c in visible(text).chars() {
+        if "\\`*_{}[]<>|#".contains(c) {
+            shown.push('\\');
+        }
+        shown.push(c);
+    }
+    shown
+}
+
 /// The columns that `text` takes; ANSI sequences take none.
 pub fn columns(text: &str) -> usize {
     textwrap::core::display_width(text)

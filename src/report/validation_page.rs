@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::visible;
+use super::text::{markdown_text as cell, visible};
 use crate::matrix::Acceptance;
 use crate::validate::{Candidate, Difference, Gate, GateCell, Validation};
 
@@ -123,18 +123,6 @@ pub(super) fn change(difference: &Difference) -> Vec<String> {
     }
     lines.extend(difference.not_compared.iter().map(|what| format!("not compared: {what}")));
     lines
-}
-
-/// Foreign text in a table's cell or a list: no character of it is Markdown's or HTML's.
-fn cell(text: &str) -> String {
-    let mut shown = String::new();
-    for c in visible(text).chars() {
-        if "\\`*_{}[]<>|#".contains(c) {
-            shown.push('\\');
-        }
-        shown.push(c);
-    }
-    shown
 }
 
 /// The verdict of a cell, with the state if one remains.

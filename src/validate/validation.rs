@@ -162,7 +162,7 @@ impl Candidate {
 }
 
 /// The files of a kernel: each once.
-fn files(record: &KernelRecord) -> Vec<JudgedFile> {
+pub(super) fn files(record: &KernelRecord) -> Vec<JudgedFile> {
     let mut files: Vec<JudgedFile> = Vec::new();
     for from in &record.provenance {
         let (name, sha256) = match from {
