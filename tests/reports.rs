@@ -9,6 +9,7 @@ use serde_json::Value;
 mod common;
 use common::Lab;
 use common::small_disk::SmallDisk;
+use common::tiny_kernel::{Act, image};
 
 /// A run that is over at once.
 fn lab() -> Lab {
@@ -87,4 +88,38 @@ fn report_that_cannot_be_written_costs_nothing_else() {
     lab.write("results/fine/matrix.json", fine);
     lab.run(&["report", "fine"]).ends_with(0);
     lab.run(&["report", "fine", "--report", "json=/dev/full"]).ends_with(3).says(&["could not write"]);
+}
+
+/// A kernel whose panic is full of what formats and terminals obey.
+#[test]
+fn hostile_guest_is_inert_in_every_format() {
+    let lab = Lab::with_matrix("bugs: [tcp-fragment-stall]\nkernels: [{ name: hostile, image: bzImage }]\n");
+    let words = "\u{1b}]0;x\u{7}\u{9b}2J]]><script>&amp; # SKIP ::error::x ##[error]y ``` | a \u{ffff} \u{202e}";
+    let panic = format!("Linux version 6.1.0\nKernel panic - not syncing: {words}\n{}\n", "x".repeat(10_000));
+    lab.write("bzImage", image(&[Act::Console(panic), Act::Halt]));
+    let formats = ["table", "json", "junit", "ktap", "md", "github", "gitlab", "kcidb", "openvex"];
+    let reports: Vec<String> = formats.iter().map(|format| format!("{format}={format}.out")).collect();
+    let mut args = vec!["run", "--accel", "tcg"];
+    reports.iter().for_each(|report| args.extend(["--report", report]));
+    lab.run(&args).ends_with(3);
+    let read = |format: &str| fs::read_to_string(lab.path(format!("{format}.out"))).expect("a report");
+    for format in formats {
+        let text = read(format);
+        let is_inert = |c: char| c == '\n' || !c.is_control() && c != '\u{202e}';
+        assert!(text.chars().all(is_inert) && text.len() < 60_000, "{format}: {} bytes", text.len());
+        assert!(text.contains("hostile") || format == "openvex", "{format}: {text}");
+    }
+    let xml = read("junit");
+    let xml = roxmltree::Document::parse(&xml).expect("XML");
+    let error = xml.descendants().find(|node| node.has_tag_name("error")).expect("an error");
+    assert_eq!(error.attribute("type"), Some("guest"));
+    assert!(error.attribute("message").is_some_and(|message| message.contains("<script>&amp; # SKIP")), "{error:?}");
+    assert!(read("ktap").lines().any(|line| line.starts_with("  not ok 1 tcp-fragment-stall # ERROR guest: ")));
+    assert!(read("github").starts_with("::error title=hostile tcp-fragment-stall%3A guest::ERROR: "));
+    let status = |format: &str, list: &str| {
+        let report: Value = serde_json::from_str(&read(format)).expect("JSON");
+        report[list][0]["status"].clone()
+    };
+    assert_eq!(status("kcidb", "tests"), "ERROR");
+    assert_eq!(status("openvex", "statements"), "under_investigation");
 }

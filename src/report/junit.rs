@@ -29,14 +29,16 @@ fn write(run: &RunReport, out: &mut dyn Write) -> io::Result<()> {
 fn suite(document: &MatrixDocument, cells: &[Cell]) -> TestSuite {
     let name = cells.first().map(|cell| cell.kernel.to_string()).unwrap_or_default();
     let mut suite = TestSuite::new(&name);
-    suite.set_time(duration(cells.iter().map(|cell| cell.trials.seconds).sum()));
+    let kernel = document.kernels.iter().find(|kernel| kernel.name.as_str() == name);
+    // Cells share boots.
+    suite.set_time(duration(kernel.iter().flat_map(|kernel| &kernel.boots).map(|boot| boot.seconds).sum()));
     suite.extra.insert("timestamp".into(), line(&document.run.started).into());
     let mut properties = vec![
         ("run", document.run.id.clone()),
         ("accelerator", document.run.accelerator.clone()),
         ("time", document.run.time.clone()),
     ];
-    if let Some(kernel) = document.kernels.iter().find(|kernel| kernel.name.as_str() == name) {
+    if let Some(kernel) = kernel {
         properties.push(("source", kernel.source.clone()));
         properties.push(("image-sha256", kernel.image_sha256.clone()));
     }

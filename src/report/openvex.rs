@@ -81,5 +81,6 @@ mod tests {
         run.cannot_be_trusted.clear();
         let text = as_text(FORMAT, &run);
         assert!(!text.chars().any(|c| json::is_obeyed(c) && c != '\n'));
+        assert!(text.len() < 60_000, "{} bytes", text.len());
     }
 }

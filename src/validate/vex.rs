@@ -13,6 +13,9 @@ use crate::words::{BugId, Outcome, State};
 /// The JSON-LD context of the version.
 const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
 
+/// The most characters of a reason. A guest says as much as it likes.
+const WHY_MOST: usize = 2000;
+
 /// What is known of vulnerabilities in a product: one statement for each bug under the kernel's own settings, or under the
 /// first profile that was judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -162,7 +165,7 @@ fn of_cell(cell: &Cell, document: &MatrixDocument, products: Vec<Product>) -> Ve
         outcome: cell.outcome,
         verdict: if doubt.is_some() { Verdict::Unknown } else { judgement.verdict },
         state: judgement.state,
-        why: format!("{under}{why}"),
+        why: format!("{under}{why}").chars().take(WHY_MOST).collect(),
         action: judgement.advice.first().map(|advice| advice.says.clone()),
     }
 }
