@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::report_files::{ReportFile, report_file};
-use super::{import, kernels, prove, reproducer, validate};
+use super::{host_command, import, kernels, prove, reproducer, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -45,7 +45,7 @@ pub(super) enum Command {
     /// Show a finished run
     Report(ReportArgs),
     /// Judge whether this host, or one with saved output, is affected and was bitten
-    Host(HostArgs),
+    Host(host_command::HostArgs),
     /// Build and list control kernels, whose state is known
     #[command(subcommand)]
     Controls(Controls),
@@ -311,27 +311,6 @@ pub(super) struct ReportArgs {
     /// Also write a report to this file, in a format of --format (repeatable)
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file())]
     pub(super) report: Vec<ReportFile>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct HostArgs {
-    /// Judge saved output: a file, folder or sosreport, or - for stdin (repeatable)
-    #[arg(long, value_name = "PATH")]
-    pub(super) from: Vec<PathBuf>,
-    /// Run the reproducers on the running kernel, in their own network namespaces
-    #[arg(long, conflicts_with = "from")]
-    pub(super) probe: bool,
-    /// Judge only this bug: a name, a CVE or a commit (repeatable)
-    #[arg(long, value_name = "BUG")]
-    pub(super) bug: Vec<BugId>,
-    /// Exit with 1 if affected by these bugs
-    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
-    pub(super) fail_on: FailOn,
-    /// Add your own dossiers from this folder
-    #[arg(long, value_name = "DIR", alias = "bugs")]
-    pub(super) dossiers: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) output: Output<Format>,
 }
 
 #[derive(Args, Debug)]

@@ -1,9 +1,11 @@
 //! `backproof host`: is this host affected, and has it already been bitten?
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{FailOn, HostArgs, Stop, ended, matrix_file, show};
+use clap::Args;
+
+use super::{FailOn, Format, Output, Stop, ended, matrix_file, show};
 use crate::answer::HostDocument;
 use crate::evidence::binary::Binary;
 use crate::evidence::config::BuildConfig;
@@ -17,6 +19,27 @@ use crate::matrix::Bug;
 use crate::run::{Probed, probe_host};
 use crate::verdict::{Case, Judgement};
 use crate::words::BugId;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct HostArgs {
+    /// Judge saved output: a file, folder or sosreport, or - for stdin (repeatable)
+    #[arg(long, value_name = "PATH")]
+    from: Vec<PathBuf>,
+    /// Run the reproducers on the running kernel, in their own network namespaces
+    #[arg(long, conflicts_with = "from")]
+    probe: bool,
+    /// Judge only this bug: a name, a CVE or a commit (repeatable)
+    #[arg(long, value_name = "BUG")]
+    bug: Vec<BugId>,
+    /// Exit with 1 if affected by these bugs
+    #[arg(long, value_enum, default_value_t = FailOn::Fixable)]
+    fail_on: FailOn,
+    /// Add your own dossiers from this folder
+    #[arg(long, value_name = "DIR", alias = "bugs")]
+    dossiers: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output<Format>,
+}
 
 /// Judges this host, or the saved output of another one.
 pub(super) fn host(args: &HostArgs) -> Result<Exit, Stop> {

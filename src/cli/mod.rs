@@ -34,7 +34,7 @@ mod subject;
 mod validate;
 
 use args::{
-    AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format, HostArgs,
+    AccelArg, Affected, Cache, Cli, Command, Controls, ControlsBuild, ControlsList, Doctor, FailOn, Format,
     MachineArgs, Output, Replay, ReportArgs, Run, TimeArg,
 };
 
