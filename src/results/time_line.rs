@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use backproof_protocol::Segment;
 
 mod axis;
+mod read;
 mod svg;
 
+pub use read::segments;
 pub use svg::svg;
 
 /// The most bytes of a time line's name in a file name.
@@ -24,18 +26,20 @@ pub fn file_part(name: &str) -> Option<String> {
 
 /// A segment, and what its position in the time line shows.
 #[derive(Clone, Copy, Debug)]
-struct Placed<'a> {
-    segment: &'a Segment,
+pub struct Placed<'a> {
+    /// The segment.
+    pub segment: &'a Segment,
     /// Its first byte. Sequence numbers count from the connection's first, so numbers in the upper half of their space
     /// lie before it: keep-alive probes.
-    from: i64,
+    pub from: i64,
     /// The byte after its last.
-    to: i64,
+    pub to: i64,
     /// Whether it repeats data.
-    again: bool,
+    pub again: bool,
 }
 
-fn place(segments: &[Segment]) -> impl Iterator<Item = Placed<'_>> {
+/// The segments of a time line, in order, each with its position.
+pub fn place(segments: &[Segment]) -> impl Iterator<Item = Placed<'_>> {
     let mut sent = None;
     segments.iter().map(move |segment| {
         let from = signed(segment.seq);
@@ -49,7 +53,8 @@ fn place(segments: &[Segment]) -> impl Iterator<Item = Placed<'_>> {
     })
 }
 
-fn signed(number: u32) -> i64 {
+/// A relative sequence number, negative before the connection's first.
+pub fn signed(number: u32) -> i64 {
     i64::from(number.cast_signed())
 }
 
@@ -79,10 +84,11 @@ pub fn tsv(segments: &[Segment]) -> String {
     text
 }
 
-/// The names of a TCP header's flags (RFC 9293, section 3.1; RFC 3168 for the last two).
+/// The names of a TCP header's flags, from bit 0 on (RFC 9293, section 3.1; RFC 3168 for the last two).
+const FLAGS: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
+
 fn flags(bits: u8) -> String {
-    const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let set = NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+    let set = FLAGS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
     set.map(|(_, name)| *name).collect::<Vec<_>>().join(",")
 }
 
@@ -152,7 +158,7 @@ mod tests {
         assert_eq!(drawn, include_str!("time_line/stall.svg"), "open it in a browser, and keep it if it is right");
     }
 
-    fn any_segment() -> impl Strategy<Value = Segment> {
+    pub(super) fn any_segment() -> impl Strategy<Value = Segment> {
         let sack = proptest::collection::vec(any::<(u32, u32)>(), 0..5);
         (any::<u64>(), any::<bool>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u8>(), sack, any::<bool>())
             .prop_map(|(at_us, data_way, seq, length, ack, flags, sack, lost)| Segment {
