@@ -10,7 +10,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Stop> {
     report_files::check(&args.report)?;
     let run = find_run(&args.results, &args.run).map_err(Stop::usage)?;
     let document = read_document(&run).map_err(Stop::usage)?;
-    let report = RunReport { document: &document, folder: &run };
+    let report = RunReport { document: &document, folder: &run, file: None };
     let written = report_files::write(&args.report, &report);
     let printed = show_run(&report, &args.output);
     ended(ended(document.exit_code, printed)?, written)

@@ -73,8 +73,10 @@ impl ReportFile {
     fn write(&self, run: &RunReport) -> io::Result<()> {
         // Colours are for terminals.
         let mut bytes = StripStream::new(Vec::new());
-        (self.format.write)(run, Style::default(), &mut bytes)?;
-        let (target, bytes) = (self.target()?, bytes.into_inner());
+        let target = self.target()?;
+        let run = RunReport { file: Some(&target), ..*run };
+        (self.format.write)(&run, Style::default(), &mut bytes)?;
+        let bytes = bytes.into_inner();
         match is_replaced(&target) {
             true => replace_file(&target, &bytes, true),
             false => OpenOptions::new().write(true).open(target)?.write_all(&bytes),

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let JudgedRun { document, folder, written } = in_folder(asked, &Arc::new(lab), &args.host.results)?;
     // Results are shown even if they could not be written.
-    let report = RunReport { document: &document, folder: &folder };
+    let report = RunReport { document: &document, folder: &folder, file: None };
     let reported = report_files::write(&args.report, &report);
     let printed = show_run(&report, &args.output);
     if let Some(first) = document.run.not_written.first() {

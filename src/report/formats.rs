@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::style::Style;
-use super::{github, gitlab, json, junit, kcidb, ktap, openvex, step_summary, table};
+use super::{github, gitlab, json, junit, kcidb, ktap, openvex, page, step_summary, table};
 use crate::results::MatrixDocument;
 
 /// A result that people and programs read.
@@ -21,6 +21,8 @@ pub struct RunReport<'a> {
     pub document: &'a MatrixDocument,
     /// Its folder.
     pub folder: &'a Path,
+    /// The file that the report is written to; None for stdout.
+    pub file: Option<&'a Path>,
 }
 
 /// A format of `run` and `report`.
@@ -46,6 +48,7 @@ pub const RUN_FORMATS: &[RunFormat] = &[
     gitlab::FORMAT,
     kcidb::FORMAT,
     openvex::FORMAT,
+    page::FORMAT,
 ];
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod ktap;
 mod line;
 mod live;
 mod openvex;
+mod page;
 mod proof;
 mod stderr;
 mod step_summary;
@@ -41,6 +42,7 @@ pub use kernels::{
     ArchiveDocument, Change, Changed, GcDocument, KernelRow, KernelsDocument, LockedRow, UpdateDocument, bytes,
 };
 pub use live::Live;
+pub use page::{PAGE, page};
 pub use stderr::say;
 pub use style::Style;
 pub use table::cached_boots;

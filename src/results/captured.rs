@@ -165,9 +165,11 @@ fn sack(mut options: &[u8]) -> Vec<(u32, u32)> {
         };
         if *kind == 5 {
             let blocks = options.get(2..length).unwrap_or_default();
-            ranges.extend(blocks.chunks_exact(8).filter_map(|block| {
-                Some((u32::from_be_bytes(at(block, 0)?), u32::from_be_bytes(at(block, 4)?)))
-            }));
+            ranges.extend(
+                blocks
+                    .chunks_exact(8)
+                    .filter_map(|block| Some((u32::from_be_bytes(at(block, 0)?), u32::from_be_bytes(at(block, 4)?)))),
+            );
         }
         options = options.get(length..).unwrap_or_default();
     }
@@ -194,8 +196,7 @@ mod tests {
         let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, TCP, 0, 0];
         ip[2..4].copy_from_slice(&(20 + u16::try_from(offset).expect("short") + length).to_be_bytes());
         let (kernel, peer) = ([10, 0, 0, 1], [10, 0, 0, 2]);
-        let (ends, ports) =
-            if out { ([kernel, peer], [80_u16, 4000]) } else { ([peer, kernel], [4000, 80]) };
+        let (ends, ports) = if out { ([kernel, peer], [80_u16, 4000]) } else { ([peer, kernel], [4000, 80]) };
         ip.extend(ends.concat());
         ip.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
         ip.extend(seq.to_be_bytes().into_iter().chain(ack.to_be_bytes()));
@@ -219,9 +220,11 @@ mod tests {
     fn capture_becomes_a_connection_with_relative_numbers() {
         let read = captured(&capture());
         assert_eq!(read.len(), 1);
-        let segments: Vec<_> =
-            read[0].segments.iter().map(|s| (s.at_us, s.data_way, s.seq, s.length, s.ack)).collect();
-        assert_eq!(segments, [(0, false, 0, 0, 0), (100, true, 0, 0, 1), (400, true, 1, 1460, 1), (450, false, 1, 0, 1)]);
+        let segments: Vec<_> = read[0].segments.iter().map(|s| (s.at_us, s.data_way, s.seq, s.length, s.ack)).collect();
+        assert_eq!(
+            segments,
+            [(0, false, 0, 0, 0), (100, true, 0, 0, 1), (400, true, 1, 1460, 1), (450, false, 1, 0, 1)]
+        );
         assert_eq!(read[0].segments[3].sack, [(4096, 8192)]);
         assert_eq!(read[0].check, "write");
     }

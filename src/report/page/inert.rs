@@ -76,7 +76,10 @@ impl Texts {
 /// A value as JSON that can stand in an HTML `script` element: no `<`, so neither `</script>` nor `<!--` (HTML, section
 /// 4.12.1.3), and no line separators.
 pub(super) fn embedded_json(value: &impl Serialize) -> serde_json::Result<String> {
-    Ok(serde_json::to_string(value)?.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
+    Ok(serde_json::to_string(value)?
+        .replace('<', "\\u003c")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029"))
 }
 
 #[cfg(test)]

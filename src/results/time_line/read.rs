@@ -31,9 +31,10 @@ fn segment(row: &str) -> Option<Segment> {
         seq: unsigned(from),
         length,
         ack: unsigned(ack),
-        flags: super::FLAGS.iter().enumerate().fold(0, |bits, (bit, name)| {
-            bits | u8::from(flags.split(',').any(|flag| flag == *name)) << bit
-        }),
+        flags: super::FLAGS
+            .iter()
+            .enumerate()
+            .fold(0, |bits, (bit, name)| bits | u8::from(flags.split(',').any(|flag| flag == *name)) << bit),
         sack: ranges.collect(),
         lost: lost == "yes",
     })
