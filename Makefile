@@ -92,7 +92,7 @@ setup:
 	command -v cargo >/dev/null || { echo "make: no Rust toolchain here: install one with rustup" >&2; exit 1; }; \
 	$(INSTALL)
 
-# What control kernels are compiled with, and what builds the tests' RPM packages.
+# What control kernels are compiled with, what builds the tests' RPM packages, and the browser that reads their pages.
 tools: setup
 	@missing=(); \
 	for tool in gcc make ld; do command -v $$tool >/dev/null || missing=(build-essential); done; \
@@ -100,6 +100,7 @@ tools: setup
 	command -v xz >/dev/null || missing+=(xz-utils); \
 	command -v rpmbuild >/dev/null || missing+=(rpm); \
 	[ -e /usr/include/gelf.h ] || missing+=(libelf-dev); \
+	command -v chromedriver >/dev/null || missing+=(chromium chromium-driver); \
 	[ -n "$$(dpkg -L libfaketime 2>/dev/null)" ] || missing+=(libfaketime); \
 	$(INSTALL)
 

@@ -311,6 +311,9 @@ pub(super) struct ReportArgs {
     /// Also write a report to this file, in a format of --format (repeatable)
     #[arg(long, value_name = "FORMAT=FILE", value_parser = report_file())]
     pub(super) report: Vec<ReportFile>,
+    /// Also write the run's page, page.html in its folder
+    #[arg(long)]
+    pub(super) html: bool,
 }
 
 #[derive(Args, Debug)]

@@ -23,6 +23,7 @@ mod host_command;
 mod import;
 mod kernels;
 mod matrix_file;
+mod page_file;
 mod pins;
 mod prove;
 mod replay;

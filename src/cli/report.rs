@@ -1,6 +1,6 @@
 //! `backproof report`: shows a finished run.
 
-use super::{ReportArgs, Stop, ended, report_files, show_run};
+use super::{ReportArgs, Stop, ended, page_file, report_files, show_run};
 use crate::exit::Exit;
 use crate::report::RunReport;
 use crate::results::{find_run, read_document};
@@ -12,6 +12,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Stop> {
     let document = read_document(&run).map_err(Stop::usage)?;
     let report = RunReport { document: &document, folder: &run, file: None };
     let written = report_files::write(&args.report, &report);
+    let paged = if args.html { page_file::write(&document, &run) } else { Ok(()) };
     let printed = show_run(&report, &args.output);
-    ended(ended(document.exit_code, printed)?, written)
+    let exit = ended(ended(document.exit_code, printed)?, written)?;
+    ended(exit, paged.map_err(Stop::no_verdict))
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::matrix_file::Locks;
 use super::pins::Pins;
-use super::{Run, Stop, ended, host, matrix_file, report_files, show_run};
+use super::{Run, Stop, ended, host, matrix_file, page_file, report_files, show_run};
 use crate::exit::Exit;
 use crate::matrix::{Bug, LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
@@ -192,7 +192,9 @@ impl OpenRun {
         let time = self.lab.timing.summary(self.lab.accelerator.used());
         let written = self.folder.close(self.lab.accelerator.summary(), time, self.interrupted);
         let folder = self.folder.path().to_owned();
-        JudgedRun { document: self.folder.document(), folder, written }
+        let document = self.folder.document();
+        page_file::write_or_say(&document, &folder);
+        JudgedRun { document, folder, written }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn captured(file: &[u8]) -> Vec<CapturedConnection> {
             Some(Err(_)) | None => break,
         };
         let Some(packet) = packet else { continue };
-        let place = *places.entry((packet.check.clone(), packet.ends.clone())).or_insert_with(|| {
+        let place = *places.entry((packet.check.clone(), packet.ends)).or_insert_with(|| {
             let connection = CapturedConnection { check: packet.check.clone(), segments: Vec::new() };
             connections.push((ConnectionStart { at_us: packet.at_us, first: [None, None] }, connection));
             connections.len() - 1
@@ -200,7 +200,7 @@ mod tests {
         ip.extend(ends.concat());
         ip.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
         ip.extend(seq.to_be_bytes().into_iter().chain(ack.to_be_bytes()));
-        ip.extend([u8::try_from(offset / 4 << 4).expect("short"), 0x10, 1, 0, 0, 0, 0, 0]);
+        ip.extend([u8::try_from((offset / 4) << 4).expect("short"), 0x10, 1, 0, 0, 0, 0, 0]);
         ip.extend(options);
         Packet { at_us, out, check: "write".to_owned(), length: 20 + u32::from(length), data: STANDARD.encode(ip) }
     }

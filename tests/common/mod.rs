@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 pub mod answers;
 pub mod archive;
+pub mod browser;
 pub mod control_builds;
 pub mod fake_source;
 #[path = "../../src/kernel/fixtures.rs"]
@@ -18,6 +19,7 @@ pub mod fake_source;
 pub mod fixtures;
 pub mod guests;
 pub mod kernel_history;
+pub mod page_run;
 pub mod rpms;
 pub mod server;
 #[path = "../../src/small_disk.rs"]

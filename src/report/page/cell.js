@@ -28,18 +28,25 @@ function steps(own) {
   return rows.length > 0 && grid('Steps in git', ['step', 'commit', 'how it was found', 'releases'], rows);
 }
 
+/// Content behind a summary, made when it is opened.
+function later(words, content) {
+  return make('details', { ontoggle: (event) => {
+    if (event.target.open && event.target.children.length === 1) event.target.append(content());
+  } }, make('summary', {}, words));
+}
+
+/// The most rows to show at once.
+const ROWS_MOST = 16;
+
 function checkTable(checks) {
   const rows = checks.map((check) => {
     const figures = Object.entries(factsOf(check)).filter(([, value]) => value !== null);
-    const more = figures.length > 0 && make('details', { ontoggle: (event) => {
-      if (event.target.open && event.target.children.length === 1) {
-        event.target.append(make('dl', { class: 'facts' }, figures.map(([name, value]) =>
-          [make('dt', {}, name), make('dd', {}, value.toLocaleString('en'))])));
-      }
-    } }, make('summary', {}, 'figures'));
+    const more = figures.length > 0 && later('figures', () => make('dl', { class: 'facts' }, figures.map(([name, value]) =>
+      [make('dt', {}, name), make('dd', {}, value.toLocaleString('en'))])));
     return [say(check.name), say(check.role), make('span', { class: 'tag ' + say(check.shown) }, say(check.shown)), [say(check.why), more]];
   });
-  return rows.length > 0 && grid('Checks', ['check', 'role', 'shown', 'why'], rows);
+  const table = () => grid('Checks', ['check', 'role', 'shown', 'why'], rows);
+  return rows.length > ROWS_MOST ? later(rows.length + ' checks', table) : rows.length > 0 && table();
 }
 
 /// The kernel's counters: those with a value before and after, and those that only tell their change.
@@ -58,10 +65,7 @@ function counters(checks) {
     }
   }
   const table = () => grid('Counters', ['check', 'counter', 'before', 'after', 'change'], rows.map((row) => row.map(String)));
-  if (rows.length <= 12) return rows.length > 0 && table();
-  return make('details', { ontoggle: (event) => {
-    if (event.target.open && event.target.children.length === 1) event.target.append(table());
-  } }, make('summary', {}, rows.length + ' counters'));
+  return rows.length > ROWS_MOST ? later(rows.length + ' counters', table) : rows.length > 0 && table();
 }
 
 const signed = (number) => (number > 0 ? '+' : '') + number.toLocaleString('en');

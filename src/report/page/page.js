@@ -45,9 +45,9 @@ function update() {
     head.setAttribute('aria-sort', own ? (sorting.down ? 'descending' : 'ascending') : 'none');
   }
   renderRows(table);
-  const all = shown.cells === cells.length;
-  byId('count').textContent = all ? `${cells.length} cells in ${shown.rows.length} rows`
-    : `${shown.cells} of ${cells.length} cells match, in ${shown.rows.length} rows`;
+  const rows = shown.rows.length === 1 ? '1 row' : shown.rows.length + ' rows';
+  byId('count').textContent = shown.cells === cells.length ? `${cells.length} cells in ${rows}`
+    : `${shown.cells} of ${cells.length} cells match, in ${rows}`;
 }
 
 function filters() {
@@ -104,10 +104,7 @@ function route() {
 const pageTitle = document.title;
 
 addEventListener('hashchange', route);
-addEventListener('beforeprint', () => {
-  fillAll();
-  document.querySelectorAll('#cell details').forEach((more) => { more.open = true; });
-});
+addEventListener('beforeprint', fillAll);
 addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select, textarea');
   if (event.key === 'Escape' && opened !== null && !typing) location.hash = '';

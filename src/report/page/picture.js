@@ -58,6 +58,9 @@ function drawing(picture, end, title) {
     bytes.map((tick) => [make('line', { class: 'rule', x1: left, x2: width - right, y1: at(y(tick)), y2: at(y(tick)) }),
       label(tick.toLocaleString('en'), left - 6, y(tick) + 4, { 'text-anchor': 'end' })]),
     label('seconds', (left + width - right) / 2, height - 8, { 'text-anchor': 'middle' }),
+    x(picture.end) < width - right - 30 && [
+      make('rect', { class: 'ended', x: at(x(picture.end)), y: top, width: at(width - right - x(picture.end)), height: height - bottom - top }),
+      label('no packets recorded', (x(picture.end) + width - right) / 2, (top + height - bottom) / 2, { class: 'ended', 'text-anchor': 'middle' })],
     picture.timeouts.filter((due) => due <= end).map((due, n) => [
       make('line', { class: 'timeout', x1: at(x(due)), x2: at(x(due)), y1: top, y2: height - bottom }),
       label(n === 0 ? 'RTO' : '×' + 2 ** n, x(due) - 3, top + 10, { class: 'timeout', 'text-anchor': 'end' })]),
@@ -92,16 +95,14 @@ function figure(cell, packed, end) {
   const check = details().cells[cell.index].checks.map((place) => details().checks[place]).find((check) => say(check.name) === picture.check);
   const where = kernelOf(cell).name + (profileName(cell) === DEFAULT ? '' : ' @' + profileName(cell));
   const title = `${where}, ${picture.check}: ${spoken(picture)}`;
-  const more = make('details', { ontoggle: (event) => {
-    if (event.target.open && event.target.children.length === 1) event.target.append(segmentTable(picture));
-  } }, make('summary', {}, 'Segments as a table'));
+  const more = later('Segments as a table', () => segmentTable(picture));
   return make('figure', {}, make('figcaption', {}, make('b', {}, where + ' '), picture.check, ' ',
     check && make('span', { class: 'tag ' + say(check.shown) }, say(check.role) + ': ' + say(check.shown)), ' ', spoken(picture),
     picture.left_out > 0 && `; ${picture.left_out} segments are left out`),
   drawing(picture, end, title), more, file(picture.file, 'open ' + picture.file.split('/').pop()));
 }
 
-const legend = () => make('p', { class: 'legend', 'aria-label': 'Legend' },
+const legend = () => make('div', { class: 'legend', role: 'group', 'aria-label': 'Legend' },
   [['data', 'data'], ['again', 'sent again'], ['lost', 'lost on the wire'], ['acks', 'acknowledged'], ['sacks', 'selectively acknowledged'],
     ['timeout', 'retransmission timeout due']].map(([name, words]) => make('span', {},
     make('svg', { viewBox: '0 0 16 12', 'aria-hidden': 'true' }, make('path', { class: name, d: name === 'lost' ? 'M4 2l8 8M4 10l8 -8' : name === 'acks' ? 'M1 9H8V4H15' : 'M8 1V11' })), ' ' + words)));

@@ -27,8 +27,9 @@ pub(super) fn pictures(run: &Path, cell: &Cell) -> Vec<Picture> {
         for check in checks {
             // A check that begins anew judges its last connection.
             let of_check = connections.iter().filter(|connection| connection.check == check.name);
-            let drawn = of_check.filter_map(|connection| Picture::of(check, file.clone(), &connection.segments));
-            pictures.extend(drawn.last());
+            let mut drawn =
+                of_check.rev().filter_map(|connection| Picture::of(check, file.clone(), &connection.segments));
+            pictures.extend(drawn.next());
         }
     }
     pictures.extend(checks.iter().filter_map(|check| time_line(run, &name, check)));

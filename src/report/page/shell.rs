@@ -97,7 +97,7 @@ fn verdict(document: &MatrixDocument) -> (&'static str, &'static str) {
         () if document.run.interrupted => ("Interrupted", "broken"),
         () if !document.run.finished => ("Not finished", "broken"),
         () if tally.conflicts > 0 => ("Witnesses in conflict", "bad"),
-        () if tally.unexpected > 0 => ("Unexpected results", "bad"),
+        () if tally.surprises > 0 => ("Unexpected results", "bad"),
         () if document.exit_code != crate::exit::Exit::Clean => ("No verdict", "broken"),
         () => ("All as expected", "good"),
     }

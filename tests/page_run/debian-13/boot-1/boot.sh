@@ -1,0 +1,29 @@
+#!/bin/sh
+# Boots the guest again by hand. The kernel's console is on the terminal (Ctrl-C ends it); what the agent says
+# goes to a file.
+# Usage: boot.sh [AGENT_OUTPUT]
+agent=${1:-agent.jsonl}
+initramfs=$HOME/.cache/backproof/blobs/b9997fecd0dda3a4cb942444e0071818cbf6afd31b1d1fcb2147a44787bd7c67
+exec /usr/bin/qemu-system-x86_64 \
+  -nodefaults \
+  -no-user-config \
+  -display none \
+  -nic none \
+  -no-reboot \
+  -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
+  -name guest=backproof \
+  -machine q35,sata=off,smbus=off,usb=off,vmport=off \
+  -accel tcg \
+  -cpu max,la57=off,cx16=off \
+  -icount shift=4,sleep=off \
+  -seed 1 \
+  -rtc base=2026-01-01T00:00:00,clock=vm \
+  -m 256M \
+  -smp 1 \
+  -chardev stdio,id=console,signal=on \
+  -chardev "file,id=agent,path=$agent" \
+  -device isa-serial,chardev=console,index=0 \
+  -device isa-serial,chardev=agent,index=1 \
+  -kernel $HOME/.cache/backproof/blobs/3cff971831e30033d3f3efe071e19c3e10fb3793c78216ae8ddbbea8af5b86e6 \
+  -initrd "$initramfs" \
+  -append 'console=ttyS0,115200 earlyprintk=serial,ttyS0,115200 panic=-1 oops=panic unknown_nmi_panic reboot=t no_timer_check cryptomgr.notests loglevel=7'
