@@ -333,6 +333,30 @@ fn hostile_strings_do_nothing_in_a_browser() {
 }
 
 #[test]
+fn changes_stand_above_the_matrix_and_mark_their_cells() {
+    let Some(seen) = Seen::sample() else { return };
+    // The state of a page whose run has changes.
+    let path = seen.address.trim_start_matches("file://");
+    let page = std::fs::read_to_string(path).expect("a page");
+    let change = r#""changes":{"since":"20261130-1","changes":[{"kernel":"debian-13","job":"tcp-fragment-stall","says":"was FAIL"}]}"#;
+    let changed = page.replacen(r#""changes":null"#, change, 1).replacen(
+        r#"[0,0,0,0,"pass","not-affected","fixed",0]"#,
+        r#"[0,0,0,0,"pass","not-affected","fixed",4]"#,
+        1,
+    );
+    std::fs::write(path, changed).expect("a page");
+    seen.open("");
+    assert_eq!(seen.texts("#changes h2"), ["What changed since 20261130-1"]);
+    assert_eq!(seen.texts("#changes li"), ["debian-13 tcp-fragment-stall was FAIL"]);
+    assert_eq!(seen.texts("a.outcome.changed"), ["✓ pass Δ, changed"]);
+    assert_eq!(seen.texts("[aria-label=Marks] button"), ["Δ changed 1"]);
+    seen.browser.click("#changes a");
+    seen.browser.wait("!document.getElementById('cell').hidden");
+    assert_eq!(seen.texts("#cell h3").first().map(String::as_str), Some("What changed"));
+    seen.quiet();
+}
+
+#[test]
 fn run_leaves_its_page_and_links_from_elsewhere() {
     let lab = Lab::with_matrix("bugs: [tcp-fragment-stall]\nkernels: [{ name: text, image: text.txt }]\n");
     lab.write("text.txt", "I am no kernel.\n");
