@@ -2,7 +2,7 @@
 //!
 //! Runs of 100 and of 1,667 kernels, three bugs each, made of the tests' sample run: the time to write the page and its size;
 //! and in a headless Chromium the time until the page can be used, and of each interaction until its frame is drawn. The
-//! slowest of five counts.
+//! median of nine counts, because a browser's first frames are slower and hosts are busy.
 #![expect(clippy::disallowed_macros, reason = "a bench prints for people who watch it")]
 
 use std::fs;
@@ -17,7 +17,7 @@ use common::Lab;
 use common::browser::Browser;
 use common::page_run::{multiplied, page, sample};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 /// The most milliseconds until a page can be used, and for one interaction.
 const INTERACTIVE_MOST: f64 = 1000.0;
@@ -62,26 +62,29 @@ fn main() -> Result<()> {
         let size = fs::metadata(&path)?.len();
         println!("{} cells: written in {writing:.2} s with reading the run, {size} bytes", kernels * 3);
         let browser = Browser::open(1280, 900).context("the bench needs a browser")?;
-        let mut interactive = 0.0_f64;
-        for _ in 0..ROUNDS {
+        let ready = (0..ROUNDS).filter_map(|_| {
             browser.open_address("about:blank");
             browser.open_address(&format!("file://{}", path.display()));
-            let ready = browser.run("return performance.getEntriesByName('interactive')[0].startTime", &[]);
-            interactive = interactive.max(ready.as_f64().context("a time")?);
-        }
+            browser.run("return performance.getEntriesByName('interactive')[0].startTime", &[]).as_f64()
+        });
+        let interactive = median(ready.collect());
         println!("  can be used after {interactive:.0} ms");
         worst.0 = worst.0.max(interactive);
         for (name, script) in INTERACTIONS {
-            let times: Vec<f64> =
-                (0..ROUNDS).filter_map(|_| browser.run_async(TIMED, &[json!(script)]).as_f64()).collect();
-            let slowest = times.iter().copied().fold(0.0, f64::max);
-            println!("  {name}: {slowest:.0} ms");
-            worst.1 = worst.1.max(slowest);
+            let times = (0..ROUNDS).filter_map(|_| browser.run_async(TIMED, &[json!(script)]).as_f64());
+            let usual = median(times.collect());
+            println!("  {name}: {usual:.0} ms");
+            worst.1 = worst.1.max(usual);
         }
     }
     ensure!(worst.0 < INTERACTIVE_MOST, "a page can be used after {:.0} ms, not {INTERACTIVE_MOST}", worst.0);
     ensure!(worst.1 < INTERACTION_MOST, "an interaction took {:.0} ms, not {INTERACTION_MOST}", worst.1);
     Ok(())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
 /// Gives a kernel of the run the files of its like.

@@ -1,5 +1,4 @@
 //! The page of a run in a real browser: a headless Chromium that reads it from a file, as people do.
-#![expect(clippy::disallowed_macros, reason = "a test prints for people who watch it")]
 
 use serde_json::{Value, json};
 
@@ -156,7 +155,9 @@ fn keyboard_alone_is_enough() {
     let Some(seen) = Seen::sample() else { return };
     let focused = || seen.value("document.activeElement.getAttribute('href') ?? document.activeElement.id");
     seen.browser.keys(TAB);
-    assert_eq!(focused(), "#matrix-title");
+    assert_eq!(focused(), "#main");
+    seen.browser.keys(ENTER);
+    assert_eq!(focused(), "matrix-title");
     seen.browser.keys("/");
     assert_eq!(focused(), "words");
     seen.browser.keys("stall-break");
@@ -195,7 +196,7 @@ const faint = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const e = walker.currentNode.parentElement;
-  if (!walker.currentNode.textContent.trim() || !e.checkVisibility() || e.closest('.unseen, .to-matrix, script, style')) continue;
+  if (!walker.currentNode.textContent.trim() || !e.checkVisibility() || e.closest('.unseen, .to-content, script, style')) continue;
   const style = getComputedStyle(e);
   const [a, b] = [light(numbers(e.namespaceURI.endsWith('svg') ? style.fill : style.color)), light(behind(e))].sort((x, y) => y - x);
   const contrast = (a + 0.05) / (b + 0.05);

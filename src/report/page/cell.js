@@ -4,7 +4,7 @@ const replayCommand = (cell, number) => `backproof replay ${overview.run} ${kern
 
 function judgement(cell, own) {
   const rows = [['verdict', cell.verdict], ['state', cell.state ?? 'open: several remain'], ['outcome', cell.word],
-    ['expected', say(own.expect) + (cell.unexpected ? ': not met' : ': met')]];
+    ['expected', say(own.expect) + (cell.unexpected ? ' (not met)' : ' (met)')]];
   const list = make('dl', { class: 'facts' }, rows.map(([label, value]) => [make('dt', {}, label), make('dd', {}, value)]));
   const remarks = (own.remarks ?? []).map(([label, says]) => make('li', {}, make('b', {}, say(label)), ' ', say(says)));
   const reason = own.reason !== undefined && [make('h4', {}, 'Reason'), block([say(own.reason)])];

@@ -60,11 +60,12 @@ function section(title, ...content) {
   return shown.length > 0 && make('section', {}, make('h3', {}, title), shown);
 }
 
-/// A table with a heading row. Rows are lists of contents; the first of each is the row's heading.
+/// A table with a heading row. Rows are lists of contents; the first of each is the row's heading. Narrow screens show rows
+/// as blocks, so the roles are said here.
 function grid(label, heads, rows) {
-  const row = (contents) => make('tr', {}, contents.map((content, at) =>
-    make(at === 0 ? 'th' : 'td', at === 0 ? { scope: 'row' } : {}, content)));
-  const head = make('thead', {}, make('tr', {}, heads.map((text) => make('th', { scope: 'col' }, text))));
+  const row = (contents) => make('tr', { role: 'row' }, contents.map((content, at) =>
+    make(at === 0 ? 'th' : 'td', at === 0 ? { scope: 'row', role: 'rowheader' } : { role: 'cell', 'data-label': heads[at] }, content)));
+  const head = make('thead', { role: 'rowgroup' }, make('tr', { role: 'row' }, heads.map((text) => make('th', { scope: 'col', role: 'columnheader' }, text))));
   return make('div', { class: 'wide', tabindex: '0', role: 'region', 'aria-label': label },
-    make('table', {}, head, make('tbody', {}, rows.map(row))));
+    make('table', { role: 'table', class: 'grid' }, head, make('tbody', { role: 'rowgroup' }, rows.map(row))));
 }

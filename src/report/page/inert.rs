@@ -42,7 +42,8 @@ pub(super) fn inert_bytes(bytes: &[u8]) -> String {
 #[derive(Default)]
 pub(super) struct Texts {
     all: Vec<String>,
-    places: HashMap<String, usize>,
+    /// By the foreign text, and by what it became.
+    places: HashMap<String, Text>,
 }
 
 /// The place of a text in [`Texts`].
@@ -53,13 +54,17 @@ pub(super) struct Text(usize);
 impl Texts {
     /// Keeps a foreign text, made [`inert`].
     pub(super) fn keep(&mut self, text: &str) -> Text {
-        let text = inert(text);
-        let next = self.all.len();
-        let place = *self.places.entry(text).or_insert_with_key(|text| {
-            self.all.push(text.clone());
+        if let Some(place) = self.places.get(text) {
+            return *place;
+        }
+        let shown = inert(text);
+        let next = Text(self.all.len());
+        let place = *self.places.entry(shown).or_insert_with_key(|shown| {
+            self.all.push(shown.clone());
             next
         });
-        Text(place)
+        self.places.insert(text.to_owned(), place);
+        place
     }
 
     /// Keeps several.

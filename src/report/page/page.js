@@ -104,6 +104,11 @@ function route() {
 const pageTitle = document.title;
 
 addEventListener('hashchange', route);
+document.querySelector('.to-content').addEventListener('click', (event) => {
+  // The address stays that of the opened cell.
+  event.preventDefault();
+  byId(opened === null ? 'matrix-title' : 'cell-title').focus();
+});
 addEventListener('beforeprint', fillAll);
 addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select, textarea');
