@@ -16,7 +16,7 @@ use crate::verdict::Boots;
 /// What a format writes of a run.
 pub(in crate::report) fn as_text(format: RunFormat, run: &MatrixDocument) -> String {
     let mut bytes = Vec::new();
-    let report = RunReport { document: run, folder: "results/run".as_ref() };
+    let report = RunReport { document: run, folder: "results/run".as_ref(), file: None };
     (format.write)(&report, Style::default(), &mut bytes).expect("it is written");
     String::from_utf8(bytes).expect("UTF-8")
 }

@@ -71,7 +71,7 @@ mod tests {
         run.cannot_be_trusted = vec!["a control".to_owned()];
         assert!(statements(&run).iter().all(|one| one["status"] == "under_investigation"));
         run.kernels.clear();
-        let report = super::super::formats::RunReport { document: &run, folder: "run".as_ref() };
+        let report = super::super::formats::RunReport { document: &run, folder: "run".as_ref(), file: None };
         assert!((FORMAT.write)(&report, super::super::style::Style::default(), &mut Vec::new()).is_err());
     }
 

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn page_that_is_too_long_leaves_out_whole_cells_and_counts_them() {
         let run = run_of_every_kind();
-        let report = RunReport { document: &run, folder: "results/run".as_ref() };
+        let report = RunReport { document: &run, folder: "results/run".as_ref(), file: None };
         let whole = page(&report, MOST, RED_MOST);
         for most in (1400..whole.len()).step_by(97) {
             let text = page(&report, most, most / 2);
