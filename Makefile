@@ -47,13 +47,15 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --package backproof --lib --locked -- --cfg fuzzing -D warnings
 
-# What boots cost beside plain QEMU, what the witnesses cost that need no boot, and what packages cost. A history as large as Linux's takes
+# What boots cost beside plain QEMU, what the witnesses cost that need no boot, what packages cost, and what a history of
+# 1,000 nights costs. A git history as large as Linux's takes
 # minutes to make: `cargo bench --bench git` is asked for by name.
 bench: setup
 	@cargo build --release --locked
 	@cargo bench --bench boot
 	@cargo bench --bench witnesses
 	@cargo bench --bench packages
+	@cargo bench --bench nights
 
 # Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
 controls: tools

@@ -40,6 +40,8 @@ pub mod run;
 
 pub mod results;
 
+pub mod history;
+
 pub mod validate;
 
 pub mod prove;

@@ -57,6 +57,11 @@ fn document(folder: &Path) -> Value {
 fn qemu_dies_with_a_killed_controller() {
     let lab = Lab::with_matrix(&debian_12(""));
     let (mut child, qemu) = start(&lab);
+    // A run that goes on is shown as such.
+    let shown = lab.run(&["report"]);
+    shown.ends_with(3);
+    assert!(shown.stdout.contains("the run is still going on: 0 of 2 cells judged so far"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("ERROR") && !shown.stdout.contains("not judged"), "{}", shown.stdout);
     child.kill().expect("kill -9");
     child.wait().expect("it ends");
     ends(qemu);

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::kernel::{self, Downloaded, Kernel, Obtain, ObtainError};
 use crate::matrix::{Bugs, KernelEntry, Matrix, Remote, Source, is_cve};
 use crate::report::{Fetching, Indexing, cached_boots, say};
+use crate::results::RunSelection;
 use crate::run::{CacheUse, KernelLook, RunPlan};
 use crate::verdict::Judgement;
 use crate::words::{BadName, BugId, KernelName};
@@ -116,7 +117,7 @@ fn boot(
     let plain = RunPlan::plain(matrix, bugs.clone(), profiles, cache).map_err(Stop::usage)?;
     let plan = RunPlan { looked, ..plain };
     let lab = host::lab(&args.host, 1, true, false, host::cpus())?;
-    let judged = super::run::in_folder(plan, &Arc::new(lab), &args.host.results)?;
+    let judged = super::run::in_folder(plan, RunSelection::default(), &Arc::new(lab), &args.host.results)?;
     judged.written.map_err(Stop::no_verdict)?;
     if let Some(cached) = cached_boots(&judged.document) {
         say(format_args!("cached: {cached}"));

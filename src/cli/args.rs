@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::report_files::{ReportFile, report_file};
-use super::{host_command, import, kernels, prove, reproducer, validate};
+use super::{bugs, history, host_command, import, kernels, prove, reproducer, validate};
 use crate::matrix::SEEDS_MAX;
 use crate::report::{RUN_FORMATS, RunFormat, Style};
 use crate::words::{BugId, KernelName, ProfileName};
@@ -42,8 +42,12 @@ pub(super) enum Command {
     Prove(prove::Prove),
     /// Repeat a boot of a finished run, with the same inputs
     Replay(Replay),
-    /// Show a finished run
+    /// Show a run, finished or not
     Report(ReportArgs),
+    /// List runs, show a kernel's past, or remove old runs
+    History(history::History),
+    /// Show what changed between two runs
+    Diff(history::Diff),
     /// Judge whether this host, or one with saved output, is affected and was bitten
     Host(host_command::HostArgs),
     /// Build and list control kernels, whose state is known
@@ -55,7 +59,7 @@ pub(super) enum Command {
     /// Check what this host can do, and say how to fix the rest
     Doctor(Doctor),
     /// List the known bugs, or describe one
-    Bugs(BugsArgs),
+    Bugs(bugs::BugsArgs),
     /// Try a reproducer of your own
     #[command(subcommand)]
     Reproducer(reproducer::Reproducer),
@@ -227,6 +231,12 @@ pub(super) struct Run {
     /// Boot this share of the kernels even if cached, and compare [default: 5%, rounded down]
     #[arg(long, value_name = "PERCENT", conflicts_with = "fresh", value_parser = percent)]
     pub(super) audit: Option<u8>,
+    /// Compare with this run: an id, a folder or latest [default: the last comparable one]
+    #[arg(long, value_name = "RUN")]
+    pub(super) since: Option<String>,
+    /// If something changed, run this with sh, with the changes as JSON on its stdin
+    #[arg(long, value_name = "CMD")]
+    pub(super) on_change: Option<String>,
     /// Judge at most N kernels at a time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(super) jobs: Option<u16>,
@@ -364,25 +374,4 @@ pub(super) struct ControlsBuild {
     /// Print results in this format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct BugsArgs {
-    #[command(subcommand)]
-    pub(super) command: Option<BugsCommand>,
-    /// Add your own dossiers from this folder
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(super) dossiers: Option<PathBuf>,
-    /// Print results in this format
-    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
-    pub(super) format: Format,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum BugsCommand {
-    /// Describe one bug
-    Show {
-        /// Name of the bug, a CVE or a commit
-        bug: BugId,
-    },
 }

@@ -1,9 +1,11 @@
 //! `backproof bugs`: the known bugs.
 
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::args::{BugsArgs, BugsCommand};
-use super::{Stop, ended, matrix_file, show};
+use super::{Format, Stop, ended, matrix_file, show};
 use crate::exit::Exit;
 use crate::matrix::{Bug, ProgramSource, Step};
 use crate::report::{self, Document, Style};
@@ -11,6 +13,27 @@ use crate::words::{BugId, Role};
 
 /// The version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Args, Debug)]
+pub(super) struct BugsArgs {
+    #[command(subcommand)]
+    command: Option<BugsCommand>,
+    /// Add your own dossiers from this folder
+    #[arg(long, value_name = "DIR", global = true)]
+    dossiers: Option<PathBuf>,
+    /// Print results in this format
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum BugsCommand {
+    /// Describe one bug
+    Show {
+        /// Name of the bug, a CVE or a commit
+        bug: BugId,
+    },
+}
 
 /// The known bugs, or one of them.
 #[derive(Serialize)]

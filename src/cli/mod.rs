@@ -15,14 +15,17 @@ use crate::report::{Document, RunFormat, RunReport, Style, hanging, say, visible
 mod affected;
 mod args;
 mod bugs;
+mod conclusion;
 mod controls;
 mod doctor;
 mod help;
+mod history;
 mod host;
 mod host_command;
 mod import;
 mod kernels;
 mod matrix_file;
+mod on_change;
 mod page_file;
 mod pins;
 mod prove;
@@ -103,6 +106,8 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::prove(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Report(args) => report::report(&args),
+        Command::History(args) => history::history(&args),
+        Command::Diff(args) => history::diff(&args),
         Command::Host(args) => host_command::host(&args),
         Command::Controls(Controls::List(args)) => controls::list(&args),
         Command::Controls(Controls::Build(args)) => controls::build(&args),

@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::conclusion::{conclude, since};
 use super::matrix_file::Locks;
+use super::on_change::on_change;
 use super::pins::Pins;
 use super::{Run, Stop, ended, host, matrix_file, page_file, report_files, show_run};
 use crate::exit::Exit;
 use crate::matrix::{Bug, LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
-use crate::results::{Folder, FolderError, MatrixDocument, RunRecord};
+use crate::results::{Folder, FolderError, MatrixDocument, RunRecord, RunSelection};
 use crate::run::{self, CacheUse, Lab, RunPlan};
 use crate::words::{BugId, KernelName};
 
@@ -29,6 +31,14 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let profiles = matrix.choose_profiles(&bugs, &args.profile).map_err(Stop::usage)?;
     let programs = run::programs(&matrix, &bugs).map_err(Stop::usage)?;
     let Locks { locked, skipped } = matrix_file::locked(&matrix, args.locked)?;
+    let selection = RunSelection {
+        kernels,
+        tags: args.tag.clone(),
+        bugs: named.clone(),
+        profiles: args.profile.clone(),
+        strict: args.strict,
+    }
+    .sorted();
     let looked = BTreeMap::new();
     let cache = match (args.fresh, args.reuse) {
         (true, _) => CacheUse::Fresh,
@@ -66,9 +76,12 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
             say(format_args!("{bug}: its program takes {} of this host along", visible(&libraries.join(", "))));
         }
     }
+    let since = since(&args.host.results, args.since.as_deref())?;
     let jobs = args.jobs.map_or_else(host::cpus, usize::from);
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
-    let JudgedRun { document, folder, written } = in_folder(asked, &Arc::new(lab), &args.host.results)?;
+    let mut judged = in_folder(asked, selection, &Arc::new(lab), &args.host.results)?;
+    conclude(&mut judged, &args.host.results, since.as_ref());
+    let JudgedRun { document, folder, written } = judged;
     // Results are shown even if they could not be written.
     let report = RunReport { document: &document, folder: &folder, file: None };
     let reported = report_files::write(&args.report, &report);
@@ -82,6 +95,9 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
             visible(first),
             visible(&args.host.results.display().to_string()),
         ));
+    }
+    if let Some(command) = args.on_change.as_deref().filter(|_| !document.run.interrupted) {
+        on_change(command, document.changes.as_ref());
     }
     let exit = ended(ended(document.exit_code, printed)?, reported)?;
     ended(exit, written.map_err(Stop::no_verdict))
@@ -112,8 +128,13 @@ pub(super) struct JudgedRun {
 }
 
 /// Judges a matrix, shows the progress, and writes a new folder in `results`.
-pub(super) fn in_folder(asked: RunPlan, lab: &Arc<Lab>, results: &Path) -> Result<JudgedRun, Stop> {
-    let mut run = OpenRun::open(&asked.matrix.path, &asked.profiles, asked.natural, lab, results)?;
+pub(super) fn in_folder(
+    asked: RunPlan,
+    selection: RunSelection,
+    lab: &Arc<Lab>,
+    results: &Path,
+) -> Result<JudgedRun, Stop> {
+    let mut run = OpenRun::open(&asked.matrix.path, selection, &asked.profiles, asked.natural, lab, results)?;
     match run.judge(asked, lab) {
         Ok(_) => Ok(run.close()),
         Err(stop) => Err(run.fail(stop)),
@@ -132,13 +153,15 @@ impl OpenRun {
     /// Makes its folder.
     pub(super) fn open(
         matrix: &Path,
+        selection: RunSelection,
         profiles: &[Profile],
         natural: bool,
         lab: &Arc<Lab>,
         results: &Path,
     ) -> Result<Self, Stop> {
         let runtime = host::runtime()?;
-        let folder = Folder::create(results, record(matrix, profiles, natural, lab)).map_err(Stop::no_verdict)?;
+        let record = RunRecord { selection, ..record(matrix, profiles, natural, lab) };
+        let folder = Folder::create(results, record).map_err(Stop::no_verdict)?;
         Ok(Self { folder, lab: Arc::clone(lab), runtime, interrupted: false })
     }
 
@@ -259,6 +282,7 @@ fn record(matrix: &Path, profiles: &[Profile], natural: bool, lab: &Lab) -> RunR
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         arguments: std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect(),
         matrix: matrix.display().to_string(),
+        selection: RunSelection::default(),
         profiles: profiles.to_vec(),
         natural,
         jobs: lab.jobs,

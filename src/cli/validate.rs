@@ -18,7 +18,7 @@ use crate::kernel::{self, Cached, Kernel, Obtain, Store};
 use crate::matrix::{Acceptance, Bug, Bugs, FILE_MAX, GatePolicy, KernelEntry, Matrix, Profile, SEEDS_MAX};
 use crate::regular;
 use crate::report::{Fetching, markdown};
-use crate::results::{FolderError, write_file};
+use crate::results::{FolderError, RunSelection, write_file};
 use crate::run::{CacheUse, Cell, Lab, RunPlan};
 use crate::validate::{
     Candidate, ControlsJudged, Difference, Gate, GateCell, GateRules, JudgedFile, KernelParts, SCHEMA_VERSION,
@@ -166,7 +166,7 @@ impl Asked {
     fn run(&self, lab: &Arc<Lab>, args: &Validate) -> Result<JudgedRun, Stop> {
         let cache = if args.fresh { CacheUse::Fresh } else { CacheUse::Virtual };
         let plan = self.plan(self.entries(), self.profiles.clone(), cache)?;
-        in_folder(RunPlan { seeds: self.seeds, ..plan }, lab, &args.host.results)
+        in_folder(RunPlan { seeds: self.seeds, ..plan }, RunSelection::default(), lab, &args.host.results)
     }
 
     fn plan(&self, kernels: Vec<KernelEntry>, profiles: Vec<Profile>, cache: CacheUse) -> Result<RunPlan, Stop> {
@@ -298,7 +298,7 @@ fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Opti
     let own = vec![Profile::default_for(asked.ids.clone())];
     // Also with --fresh: a kept boot is judged again by today's rules.
     let plan = asked.plan(entries, own, CacheUse::Virtual)?;
-    let JudgedRun { document, folder, written } = in_folder(plan, lab, &args.host.results)?;
+    let JudgedRun { document, folder, written } = in_folder(plan, RunSelection::default(), lab, &args.host.results)?;
     let judged = ControlsJudged {
         kernels,
         cells: document.summary.controls,

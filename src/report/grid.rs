@@ -17,6 +17,9 @@ const MITIGATED: &str = "*";
 /// Short for `unproven`.
 const UNPROVEN: &str = "?";
 
+/// The word for a cell that the run did not come to.
+const PENDING: &str = "…";
+
 /// Columns between two columns.
 const GAP: usize = 2;
 
@@ -36,6 +39,9 @@ pub(super) fn bugs(cells: &[Cell]) -> Vec<BugId> {
 
 /// The word for a cell.
 pub(super) fn word(cell: &Cell) -> String {
+    if cell.is_pending() {
+        return PENDING.to_owned();
+    }
     let base = match cell.outcome {
         Outcome::Pass => "pass",
         Outcome::Fail => "FAIL",
@@ -59,6 +65,9 @@ pub(super) fn word(cell: &Cell) -> String {
 
 /// The short word for a cell: uppercase is unexpected.
 fn short_word(cell: &Cell) -> String {
+    if cell.is_pending() {
+        return PENDING.to_owned();
+    }
     let word = if cell.expected { cell.outcome.as_str().to_owned() } else { cell.outcome.as_str().to_uppercase() };
     let conflict = if cell.judgement.conflict { "!" } else { "" };
     let mark = match cell {
@@ -71,6 +80,7 @@ fn short_word(cell: &Cell) -> String {
 
 pub(super) fn colour(cell: &Cell) -> Colour {
     match (cell.outcome, cell.expected) {
+        _ if cell.is_pending() => DIM,
         (_, false) if cell.outcome == Outcome::Error => BROKEN,
         (_, false) => BAD,
         (Outcome::Pass, true) => GOOD,

@@ -5,6 +5,7 @@
 mod answers;
 mod bugs;
 mod building;
+mod changes;
 mod ci;
 mod fetching;
 mod formats;
@@ -23,6 +24,7 @@ mod line;
 mod live;
 mod openvex;
 mod page;
+mod past;
 mod proof;
 mod stderr;
 mod step_summary;
@@ -43,6 +45,7 @@ pub use kernels::{
 };
 pub use live::Live;
 pub use page::{PAGE, page};
+pub use past::RecordedRuns;
 pub use stderr::say;
 pub use style::Style;
 pub use table::cached_boots;

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use backproof_protocol::Role;
 
+use super::changes::changed;
 use super::formats::RunFormat;
 use super::grid::{colour, grid, word};
-use super::style::{BAD, BROKEN, DIM, GOOD, Style};
+use super::style::{BAD, BROKEN, DIM, GOOD, LOUD, Style};
 use super::text::{columns, fit, hanging, paragraph, visible, wrap};
 use crate::evidence::{Finding, Witness};
-use crate::results::MatrixDocument;
+use crate::results::{MatrixDocument, is_running};
 use crate::run::{Cell, CellTally, ControlFault};
 use crate::words::Outcome;
 
@@ -28,6 +29,7 @@ pub fn table(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> 
     distrust(&mut text, document, style);
     conflicts(&mut text, &document.conflicts, style);
     differing(&mut text, document, style);
+    changed(&mut text, document.changes.as_ref(), style);
     grid(&mut text, document, style);
     for alike in alike(told(document)) {
         reasons(&mut text, &alike, style);
@@ -81,7 +83,9 @@ fn told(document: &MatrixDocument) -> Vec<&Cell> {
     let has_more = |c: &Cell| {
         shown(c) || !(c.judgement.warnings.is_empty() && c.judgement.advice.is_empty() && c.trials.retried.is_empty())
     };
-    let is_told = |c: &&Cell| !is_plain(c) || has_more(c);
+    // While the run goes on, a cell without a verdict is no news.
+    let is_due = |c: &Cell| !document.run.finished && c.is_pending();
+    let is_told = |c: &&Cell| (!is_plain(c) || has_more(c)) && !is_due(c);
     let mut cells: Vec<&Cell> = document.cells.iter().filter(is_told).collect();
     // The sort is stable, so each group keeps the matrix's order.
     cells.sort_by_key(|c| (!c.judgement.conflict, c.expected));
@@ -245,12 +249,11 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
     if !told(document).is_empty() {
         lines.push(String::new());
     }
-    if !document.run.finished {
-        lines.push(format!(
-            "{BAD}the run did not finish{BAD:#}: it is still running, or was killed; these are its results so far"
-        ));
-    }
-    lines.push(summary(&document.summary, document.run.interrupted));
+    lines.extend(unfinished(document, folder));
+    lines.push(match document.run.finished {
+        true => summary(&document.summary, document.run.interrupted),
+        false => summary(&CellTally::of(document.cells.iter().filter(|cell| !cell.is_pending())), false),
+    });
     lines.extend(controls(document));
     lines.extend(shared_guests(document));
     lines.push(format!("accelerator  {}", visible(&document.run.accelerator)));
@@ -264,6 +267,18 @@ fn footer(document: &MatrixDocument, folder: Option<&Path>, style: Style) -> Vec
         lines.push(format!("evidence     {}{hint}", folder.display()));
     }
     lines
+}
+
+/// How far an unfinished run is, and whether it goes on.
+fn unfinished(document: &MatrixDocument, folder: Option<&Path>) -> Option<String> {
+    let total = document.cells.len();
+    let judged = document.cells.iter().filter(|cell| !cell.is_pending()).count();
+    let so_far = format!("{judged} of {total} cells judged so far");
+    match folder.map(is_running) {
+        _ if document.run.finished => None,
+        Some(true) => Some(format!("{LOUD}the run is still going on{LOUD:#}: {so_far}")),
+        _ => Some(format!("{BAD}the run did not finish{BAD:#}: it was killed, or runs on another host; {so_far}")),
+    }
 }
 
 /// The results of several seeds, if there were several: one line for cells that are alike.

@@ -19,6 +19,7 @@ fn boot(number: u32, jobs: &[&str], failure: Option<&str>) -> BootRecord {
         jobs: jobs.iter().map(|job| job.parse().expect("a name")).collect(),
         seconds: 1.0,
         cached: None,
+        inputs_sha256: None,
         differs: None,
         failure: failure.map(str::to_owned),
         notes: Vec::new(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::exit::Exit;
-use crate::results::{QemuRecord, RunHost, RunRecord, SCHEMA_VERSION};
+use crate::results::{QemuRecord, RunHost, RunRecord, RunSelection, SCHEMA_VERSION};
 use crate::run::CellTrials;
 use crate::verdict::{Advice, AdviceKind, Boots, Case, Question};
 use crate::words::Expectation;
@@ -42,6 +42,7 @@ pub(crate) fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
         cannot_be_trusted: cells.iter().filter_map(Cell::control_complaint).collect(),
         conflicts: cells.iter().filter_map(Cell::conflict_complaint).collect(),
         differing: Vec::new(),
+        changes: None,
         run: RunRecord {
             id: "run".to_owned(),
             started: String::new(),
@@ -51,6 +52,7 @@ pub(crate) fn document(cells: Vec<Cell>, finished: bool) -> MatrixDocument {
             tool: String::new(),
             arguments: Vec::new(),
             matrix: String::new(),
+            selection: RunSelection::default(),
             profiles: Vec::new(),
             natural: false,
             jobs: 1,

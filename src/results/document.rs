@@ -4,10 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::{RunChanges, RunSelection};
 use crate::exit::Exit;
 use crate::matrix::Profile;
 use crate::run::{Cell, CellTally, CellTrials, KernelRecord};
 use crate::verdict::{Boots, Case, Question};
+use crate::words::Outcome;
 
 /// The version of this document's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -29,6 +31,10 @@ pub struct MatrixDocument {
     /// virtual time, or something changed that the cache does not know of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differing: Vec<String>,
+    /// What changed since the last comparable run. Absent while the run goes on, for other commands than `run`, and if the
+    /// history cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<RunChanges>,
     /// When, where and by what.
     pub run: RunRecord,
     /// The kernels that could be obtained.
@@ -60,6 +66,9 @@ pub struct RunRecord {
     pub arguments: Vec<String>,
     /// The matrix file, as it was named.
     pub matrix: String,
+    /// What the command line chose of the matrix.
+    #[serde(default)]
+    pub selection: RunSelection,
     /// The profiles of the cells. Empty for runs that predate profiles.
     #[serde(default)]
     pub profiles: Vec<Profile>,
@@ -115,14 +124,32 @@ pub enum Unjudged {
     Failed,
 }
 
+/// How the reason of a cell starts that the run did not come to.
+const UNJUDGED: &str = "not judged: the run";
+
+/// How it ends while the run goes on, or if it died.
+const PENDING: &str = " had not come to it when this was written";
+
+impl Cell {
+    /// Whether an unfinished run has not come to it yet.
+    pub fn is_pending(&self) -> bool {
+        self.is_unjudged() && self.judgement.reason.as_ref().is_some_and(|why| why.ends_with(PENDING))
+    }
+
+    /// Whether the run did not come to it, so that its outcome shows nothing.
+    pub fn is_unjudged(&self) -> bool {
+        self.outcome == Outcome::Error && self.judgement.reason.as_ref().is_some_and(|why| why.starts_with(UNJUDGED))
+    }
+}
+
 impl Unjudged {
     /// The cell of an unanswered question. `fault` is how backproof itself failed at its kernel, if it did.
     pub fn cell(self, question: &Question, fault: Option<&str>) -> Cell {
         let reason = match (self, fault) {
             (_, Some(fault)) => format!("not judged: backproof itself failed at this kernel: {fault}"),
-            (Self::NotYet, None) => "not judged: the run had not come to it when this was written".to_owned(),
-            (Self::Interrupted, None) => "not judged: the run was interrupted before".to_owned(),
-            (Self::Failed, None) => "not judged: the run ended without coming to it".to_owned(),
+            (Self::NotYet, None) => format!("{UNJUDGED}{PENDING}"),
+            (Self::Interrupted, None) => format!("{UNJUDGED} was interrupted before"),
+            (Self::Failed, None) => format!("{UNJUDGED} ended without coming to it"),
         };
         let case = Case { boots: Boots::NotReached(reason), ..Case::default() };
         Cell::judged(question, None, case, CellTrials::default())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::document::MatrixDocument;
 use crate::{json, lack};
 
 /// A results folder that cannot be written.
@@ -39,6 +40,14 @@ impl<T> At<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T, FolderError> {
         self.map_err(|cause| FolderError { path: path.to_owned(), cause })
     }
+}
+
+/// Writes the document of a run that has ended once more.
+///
+/// # Errors
+/// If it cannot be written; the earlier one stays.
+pub fn write_document(folder: &Path, document: &MatrixDocument) -> Result<(), FolderError> {
+    write_json(&folder.join("matrix.json"), document, true)
 }
 
 /// Writes a JSON file whole or not at all, even if this process is killed. `durable` also survives a power failure, but

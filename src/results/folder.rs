@@ -15,6 +15,8 @@ use rustix::fs::FallocateFlags;
 
 use super::document::{MatrixDocument, RunRecord, SCHEMA_VERSION, Unjudged};
 use super::files::{At as _, FolderError, write_json};
+use super::lease::RunLease;
+use super::new_folder::new_folder;
 use super::pcapng::pcapng;
 use super::time_line;
 use crate::evidence::Witness;
@@ -53,31 +55,14 @@ pub struct Folder {
     next: Instant,
     /// Whether matrix.json is out of date.
     changed: bool,
+    /// Shows others that the run goes on.
+    lease: Option<RunLease>,
 }
 
 struct BootFiles {
     console: (PathBuf, File),
     agent: (PathBuf, File),
     qmp: (PathBuf, File),
-}
-
-/// Makes the folder of a run. A command that makes two runs in the same second numbers the second one.
-fn new_folder(results: &Path, run: RunRecord) -> Result<(PathBuf, RunRecord), FolderError> {
-    const MOST: u32 = 100;
-    let (mut id, mut number) = (run.id.clone(), 1);
-    loop {
-        let path = results.join(&id);
-        match fs::create_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST => {
-                number += 1;
-                id = format!("{}-{number}", run.id);
-            }
-            made => {
-                made.at(&path)?;
-                return Ok((path, RunRecord { id, ..run }));
-            }
-        }
-    }
 }
 
 impl Folder {
@@ -89,6 +74,7 @@ impl Folder {
         fs::create_dir_all(results).at(results)?;
         let (path, run) = new_folder(results, run)?;
         let mut folder = Self {
+            lease: RunLease::take(&path),
             path,
             began: Instant::now(),
             run,
@@ -179,7 +165,7 @@ impl Folder {
         self.run.finished = true;
         self.run.interrupted = interrupted;
         let written = self.write_document();
-        self.room = None;
+        (self.room, self.lease) = (None, None);
         written
     }
 
@@ -237,6 +223,7 @@ impl Folder {
                 .flat_map(|kernel| &kernel.boots)
                 .filter_map(BootRecord::difference)
                 .collect(),
+            changes: None,
             run: RunRecord {
                 seconds: if self.run.finished { self.run.seconds } else { seconds(self.began) },
                 ..self.run.clone()

@@ -3,7 +3,7 @@ use backproof_protocol::Segment;
 use super::*;
 use crate::evidence::exhibits::Said;
 use crate::evidence::{Finding, StateSet, Strength, Witness};
-use crate::results::{QemuRecord, RunHost};
+use crate::results::{QemuRecord, RunHost, RunSelection};
 use crate::run::CellTrials;
 use crate::small_disk::SmallDisk;
 use crate::verdict::{Boots, Case};
@@ -19,6 +19,7 @@ fn folder(results: &Path) -> Folder {
         tool: String::new(),
         arguments: Vec::new(),
         matrix: String::new(),
+        selection: RunSelection::default(),
         profiles: Vec::new(),
         natural: true,
         jobs: 1,

@@ -50,6 +50,10 @@ impl BootKey {
         Self(hex(all))
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn record(&self) -> String {
         format!("boots/{}.json", self.0)
     }

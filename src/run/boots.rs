@@ -249,6 +249,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         jobs: guest.trials.iter().map(Trial::id).collect(),
         seconds: milliseconds(end.seconds),
         cached: booted.cached,
+        inputs_sha256: booted.inputs_sha256.clone(),
         differs: booted.differs.clone(),
         failure: end.failure.clone(),
         notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),

@@ -204,6 +204,10 @@ pub struct BootRecord {
     /// When the boot was made, if it was taken from the cache: RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<Timestamp>,
+    /// Sha256 of everything that its answer depends on: QEMU, its arguments, the kernel, the initramfs and the seed. Absent if
+    /// that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_sha256: Option<String>,
     /// How its transcript differs from that of a cached boot with the same inputs, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differs: Option<String>,

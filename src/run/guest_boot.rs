@@ -37,6 +37,8 @@ pub(super) struct GuestBoot {
     pub(super) settled: Vec<Settlement>,
     /// When it was made, if it was taken from the cache.
     pub(super) cached: Option<Timestamp>,
+    /// Sha256 of everything that its answer depends on, if that is known.
+    pub(super) inputs_sha256: Option<String>,
     /// How its transcript differs from the cached one, if it does.
     pub(super) differs: Option<String>,
     /// Whether KVM failed it.
@@ -67,6 +69,7 @@ pub(super) async fn boot_guest(
         settled: settle(trials, &end),
         end,
         cached: None,
+        inputs_sha256: None,
         differs: None,
         next: Next::Done,
         refused: None,
@@ -78,6 +81,7 @@ pub(super) async fn boot_guest(
         Ok(guest) => guest,
         Err(why) => return Some(ended(BootEnd::untried(&why))),
     };
+    let inputs_sha256 = guest.key.as_ref().map(|key| key.as_str().to_owned());
     let known = guest.key.as_ref().and_then(|key| CachedBoot::read(&bench.lab.store, key));
     if bench.cache != CacheUse::Fresh
         && let Some(known) = &known
@@ -85,7 +89,7 @@ pub(super) async fn boot_guest(
         && are_answers(&boot.settled)
     {
         guest.tell_cached(bench, &id, known);
-        return Some(GuestBoot { cached: Some(known.judged), ..boot });
+        return Some(GuestBoot { cached: Some(known.judged), inputs_sha256, ..boot });
     }
     if image.path != bench.kernel.image
         && let Err(why) = check_image(bench, image).await
@@ -95,6 +99,7 @@ pub(super) async fn boot_guest(
     let Guest { recording, spec, key, .. } = guest;
     let boot = watch(bench.lab, &id, recording.clone(), spec, bench.events).await;
     let mut ended = ended(BootEnd::of(&boot, bench.lab.jobs));
+    ended.inputs_sha256 = inputs_sha256;
     if let Some(key) = &key {
         ended.differs = known.as_ref().and_then(|known| known.difference(&boot));
         if let (Some(_), Some(known)) = (&ended.differs, known) {

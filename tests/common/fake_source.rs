@@ -128,6 +128,12 @@ impl FakeSource {
         fs::write(self.path().join(name), image).expect("a file");
     }
 
+    /// An image that behaves like that, as it would be built.
+    pub fn image(&self, behaves: &str) -> Vec<u8> {
+        let image = fs::read(self.path().join(format!("image{behaves}"))).expect("an image");
+        [image, format!("{RELEASE}\0").into_bytes()].concat()
+    }
+
     pub fn path(&self) -> PathBuf {
         self.here.join("linux")
     }

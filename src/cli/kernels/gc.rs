@@ -56,7 +56,8 @@ fn number<'u>(text: &str, units: &'u [(&'u str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-fn age(text: &str) -> Result<Duration, String> {
+/// Reads an age such as `30d`.
+pub(in crate::cli) fn age(text: &str) -> Result<Duration, String> {
     let units = [("m", 60), ("h", 3600), ("d", 24 * 3600), ("w", 7 * 24 * 3600)];
     let seconds = number(text, &units);
     seconds.map(Duration::from_secs).ok_or_else(|| "expected a number and one of m, h, d, w, as in 30d".to_owned())

@@ -14,6 +14,8 @@ mod gc;
 mod list;
 mod update;
 
+pub(super) use gc::age;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Kernels {
     /// List the kernels of a matrix with their locks, or the versions of an archive

@@ -18,7 +18,7 @@ use crate::prove::{
     no_turn,
 };
 use crate::repository::RevisionRows;
-use crate::results::{MatrixDocument, write_file};
+use crate::results::{MatrixDocument, RunSelection, write_file};
 use crate::run::{CacheUse, Lab, RunPlan};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
@@ -34,7 +34,7 @@ pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop
     let (lab, seeds) = ProofQuestion::lab(args, 1)?;
     let other = other_lab(args, &lab, seeds)?;
     let matrix = question.matrix().path;
-    let run = OpenRun::open(&matrix, &question.profiles, false, &lab, &args.host.results)?;
+    let run = OpenRun::open(&matrix, RunSelection::default(), &question.profiles, false, &lab, &args.host.results)?;
     let (booted, known) = (0, HashMap::new());
     let mut hunt = Hunt { args, question, lab, other, seeds, run, booted, known, interrupted: false };
     let searches = match hunt.search_all(row) {

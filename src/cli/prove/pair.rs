@@ -21,7 +21,7 @@ use crate::prove::{
     SCHEMA_VERSION, SideBuild, TurningParts,
 };
 use crate::report::{Fetching, say};
-use crate::results::{MatrixDocument, write_file};
+use crate::results::{MatrixDocument, RunSelection, write_file};
 use crate::run::{CacheUse, CellReach, Lab, RunPlan, SeedCount};
 use crate::validate::ToolRecord;
 use crate::verdict::Verdict;
@@ -45,7 +45,14 @@ struct Side {
 pub(super) fn prove(args: &Prove, question: &ProofQuestion) -> Result<Exit, Stop> {
     let versioned = VersionedChange::of(args, question)?;
     let (lab, seeds) = ProofQuestion::lab(args, SEEDS)?;
-    let mut run = OpenRun::open(&question.matrix().path, &question.profiles, false, &lab, &args.host.results)?;
+    let mut run = OpenRun::open(
+        &question.matrix().path,
+        RunSelection::default(),
+        &question.profiles,
+        false,
+        &lab,
+        &args.host.results,
+    )?;
     let sides = match build_sides(&versioned, &lab, &mut run, args, question) {
         Ok(Some(sides)) => sides,
         Ok(None) => {

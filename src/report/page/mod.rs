@@ -34,7 +34,15 @@ pub const PAGE: &str = "page.html";
 /// # Errors
 /// If it cannot be written.
 pub fn page(run: &RunReport, out: &mut dyn Write) -> io::Result<()> {
-    let changes: Option<PageChanges> = None;
+    let changes = run.document.changes.as_ref().and_then(|found| {
+        let since = inert::inert(&found.before.as_ref()?.id);
+        let changes = found.changes.iter().map(|change| changed::PageChange {
+            kernel: change.kernel.to_string(),
+            job: change.job().map(|job| job.to_string()),
+            says: inert::inert(&change.says),
+        });
+        Some(PageChanges { since, changes: changes.collect() })
+    });
     let details = Details::of(run.document, run.folder, changes.as_ref());
     let overview = Overview::of(run.document, links::to_folder(run), changes);
     let shell = Shell::of(run.document, embedded_json(&overview)?, embedded_json(&details)?);
