@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod aftermath;
 mod packed;
 mod program;
 mod reach;
 
+pub use aftermath::{Aftermath, KernelBook, LEAK_AGE_MS, LEAK_SCAN_MS, LeakRecord, LeakScan};
 pub use packed::{BadCapture, Capture, Packet, Segment, TimeLine};
 pub use program::{GuestMount, ProgramProtocol, ProgramRun};
 pub use reach::{FunctionEntries, MAX_REACH, Reach, is_function_name};
@@ -150,6 +152,9 @@ pub enum Message {
     Started {
         /// The job's id.
         job: String,
+        /// The kernel's taint before it. Absent if not asked for, or if it cannot be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tainted: Option<u64>,
     },
     /// A piece of a job's packet capture.
     Capture(Capture),
@@ -159,6 +164,9 @@ pub enum Message {
     Report(Report),
     /// How often functions were entered while a job ran. Follows its report if [`Plan::reach`] names functions.
     Reach(Reach),
+    /// What the kernel's books show after a job. Follows its report, and the time for which the kernel is watched after it,
+    /// if [`ProgramRun::books`] names any.
+    Aftermath(Aftermath),
     /// A line that a user's program printed for people. Comes while its job runs.
     Said {
         /// The job's id.

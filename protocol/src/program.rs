@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::aftermath::{KernelBook, LEAK_SCAN_MS};
+
 /// The convention in which a program says its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,6 +110,9 @@ pub struct ProgramRun {
     /// Milliseconds for which the kernel is watched after the report, before anything else runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settle_ms: u64,
+    /// Books of the kernel to read before it runs and after that time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub books: Vec<KernelBook>,
 }
 
 impl Default for ProgramRun {
@@ -119,11 +124,17 @@ impl Default for ProgramRun {
             mounts: Vec::new(),
             runs: 1,
             settle_ms: 0,
+            books: Vec::new(),
         }
     }
 }
 
 impl ProgramRun {
+    /// The longest that the agent is silent before it starts the job, or after its report, in milliseconds.
+    pub fn silence_ms(&self) -> u64 {
+        self.settle_ms.saturating_add(if self.books.contains(&KernelBook::Leaks) { LEAK_SCAN_MS } else { 0 })
+    }
+
     /// Whether it is what every program gets.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Self::default()

@@ -42,8 +42,8 @@ pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle, DOSSIERS_MAX,
     DistributionLine, Elsewhere, First, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, OwnProgram,
     PackageVersion, PositiveControl, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature,
-    SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TellingString,
-    Upstream, c, goes_straight_on, is_cve,
+    SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TaintFlags,
+    TellingString, Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backproof_protocol::{Hello, Message, Packet, Reach, Report, Segment};
+use backproof_protocol::{Aftermath, Hello, Message, Packet, Reach, Report, Segment};
 
 use crate::vm::{Boot, Failure};
 use crate::words::JobId;
@@ -45,6 +45,10 @@ pub struct BootEnd {
     pub wire: BTreeMap<String, WireRecord>,
     /// How often functions were entered in each job, by its id.
     pub reach: BTreeMap<String, Reach>,
+    /// The kernel's taint before each job, by its id, if it was asked for and could be read.
+    pub tainted: BTreeMap<String, u64>,
+    /// What the kernel's books showed after each job, by its id.
+    pub aftermath: BTreeMap<String, Aftermath>,
     /// Why the boot failed, with the console's last lines.
     pub failure: Option<String>,
     /// The same, as the watch saw it; None if the boot could not be started.
@@ -112,7 +116,13 @@ impl BootEnd {
                     }
                     Err(error) => tracing::warn!(job = line.job, %error, "a time line is lost"),
                 },
-                Message::Started { job } => _ = end.started.insert(job.clone()),
+                Message::Started { job, tainted } => {
+                    end.started.insert(job.clone());
+                    end.tainted.extend(tainted.map(|value| (job.clone(), value)));
+                }
+                Message::Aftermath(after) => {
+                    _ = end.aftermath.entry(after.job.clone()).or_insert_with(|| after.clone());
+                }
                 Message::Said { job, text } => {
                     let said = end.said.entry(job.clone()).or_default();
                     if said.len() < MAX_SAID {

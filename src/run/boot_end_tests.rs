@@ -121,7 +121,7 @@ fn program_that_said_affected_is_believed_only_if_its_guest_died_by_itself() {
         let (job, why, checks) = ("a-bug".to_owned(), "seen".to_owned(), Vec::new());
         let report =
             Report { job: job.clone(), conclusion: Conclusion::Affected, why, checks, reported: false, took_ms: 1 };
-        let boot = boot_of(vec![Message::Started { job }, Message::Report(report)], host);
+        let boot = boot_of(vec![Message::Started { job, tainted: None }, Message::Report(report)], host);
         let end = BootEnd::of(&Boot { end: Err(failed(kind)), ..boot }, 2);
         let sysctls = BTreeMap::new();
         let ran = Ran { sysctls: &sysctls, own_program: true };

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::{CrashKind, CrashOracle};
+use crate::matrix::{CrashKind, CrashOracle, TaintFlags};
 use crate::vm::{
     AwaitedEvent, Failure, FailureKind, Printk, SplatKind, ends_dump, opens_dump, splat_kind, splat_title,
 };
@@ -17,13 +17,16 @@ use crate::vm::{
 /// A crash that fits a dossier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrashSeen {
-    /// Its kind, as dossiers name it.
+    /// Its kind, as dossiers name it; or [`TAINT`].
     pub kind: String,
     /// The kernel's own words, without addresses and times.
     pub title: String,
     /// The report, as the console showed it, truncated.
     pub excerpt: Vec<String>,
 }
+
+/// The kind of a [`CrashSeen`] that is a taint of the kernel.
+pub(super) const TAINT: &str = "taint";
 
 /// A frame of a stack: `tcp_ack+0x1a/0x40 [tcp_diag]`. Those with a question mark are what the stack only held.
 static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -46,8 +49,14 @@ pub enum CrashWanted<'a> {
     Again(&'a CrashSeen),
 }
 
-/// The crash of a guest while this job ran, or after it, if it is the wanted one.
-pub(super) fn fitting(wanted: CrashWanted<'_>, job: &str, failure: &Failure) -> Option<CrashSeen> {
+/// The crash of a guest while this job ran, or after it, if it is the wanted one. `tainted` is the kernel's taint before the
+/// job, if known: the agent of a dead guest cannot report what it is after a splat, but the splat tells it.
+pub(super) fn fitting(
+    wanted: CrashWanted<'_>,
+    job: &str,
+    failure: &Failure,
+    tainted: Option<TaintFlags>,
+) -> Option<CrashSeen> {
     let hung = match &failure.kind {
         FailureKind::Splat(_) => false,
         // The agent kills a job at its deadline. If even that does not happen, the kernel hangs.
@@ -59,16 +68,22 @@ pub(super) fn fitting(wanted: CrashWanted<'_>, job: &str, failure: &Failure) -> 
         if hung {
             // The dump is the answer to an NMI that we sent, panic and all.
             (report.kinds, report.title) = (BTreeSet::from([CrashKind::Hang]), None);
+            report.taint = TaintFlags::default();
         }
         let title = report.title.clone().unwrap_or_else(|| failure.title.clone());
+        let taint = tainted.map_or_else(TaintFlags::default, |before| report.taint.without(before));
         let kind = match wanted {
-            CrashWanted::Described(oracle) => report.fits(oracle),
+            CrashWanted::Described(oracle) => {
+                let is_tainted = !taint.and(oracle.taint).is_empty();
+                report.fits(oracle).map(CrashKind::as_str).or(is_tainted.then_some(TAINT))
+            }
             CrashWanted::Again(seen) if title == seen.title => {
-                report.kinds.iter().copied().find(|kind| kind.as_str() == seen.kind)
+                let kinds = report.kinds.iter().map(|kind| kind.as_str());
+                kinds.chain((!taint.is_empty()).then_some(TAINT)).find(|kind| *kind == seen.kind)
             }
             CrashWanted::Again(_) => None,
         };
-        kind.map(|kind| CrashSeen { kind: kind.as_str().to_owned(), title, excerpt: lines })
+        kind.map(|kind| CrashSeen { kind: kind.to_owned(), title, excerpt: lines })
     })
 }
 
@@ -94,11 +109,13 @@ fn reports(excerpt: &[String]) -> Vec<Vec<String>> {
 }
 
 /// One report of the kernel.
-struct CrashReport {
+pub(super) struct CrashReport {
     text: String,
     /// The kernel's own words, without addresses and times.
-    title: Option<String>,
+    pub(super) title: Option<String>,
     kinds: BTreeSet<CrashKind>,
+    /// What the kernel taints itself with, when it reports that.
+    taint: TaintFlags,
     functions: BTreeSet<String>,
     modules: BTreeSet<String>,
 }
@@ -108,25 +125,64 @@ impl CrashReport {
         let texts: Vec<&str> = lines.iter().map(|line| Printk::parse(line).text).collect();
         let kinds = texts.iter().flat_map(|text| kinds_of(text)).collect();
         let title = texts.iter().find(|text| splat_kind(text).is_some()).map(|text| splat_title(text));
-        let (mut functions, mut modules) = (BTreeSet::new(), BTreeSet::new());
-        for frame in texts.iter().flat_map(|text| FRAME.iter().flat_map(|frame| frame.captures_iter(text))) {
-            if frame.name("doubt").is_some() {
-                continue;
-            }
-            functions.extend(frame.name("function").map(|name| without_suffix(name.as_str()).to_owned()));
-            modules.extend(frame.name("module").map(|name| name.as_str().replace('-', "_")));
-        }
-        Self { text: texts.join("\n"), title, kinds, functions, modules }
+        let taint = texts.iter().filter_map(|text| taint_of(text)).fold(TaintFlags::default(), TaintFlags::or);
+        let (functions, modules) = frames_of(&texts);
+        Self { text: texts.join("\n"), title, kinds, taint, functions, modules }
+    }
+
+    /// A record of kmemleak. Programs choose their names and the objects' bytes, so only its stack has functions.
+    pub(super) fn of_leak(lines: &[String]) -> Self {
+        let stack = lines.iter().skip_while(|line| !line.trim_start().starts_with("backtrace"));
+        let stack: Vec<&str> = stack.skip(1).map(String::as_str).collect();
+        let (functions, modules) = frames_of(&stack);
+        let names = stack.iter().filter_map(|line| Some(FRAME.as_ref()?.captures(line)?.name("function")?.as_str()));
+        let culprit = names.map(without_suffix).find(|name| !ALLOCATORS.iter().any(|part| name.contains(part)));
+        let title = Some(format!("memory leak in {}", culprit.unwrap_or("an unknown function")));
+        let kinds = BTreeSet::from([CrashKind::MemoryLeak]);
+        Self { text: lines.join("\n"), title, kinds, taint: TaintFlags::default(), functions, modules }
     }
 
     /// The kind by which it is the described crash.
-    fn fits(&self, oracle: &CrashOracle) -> Option<CrashKind> {
+    pub(super) fn fits(&self, oracle: &CrashOracle) -> Option<CrashKind> {
         let kind = oracle.kinds.iter().find(|kind| self.kinds.contains(kind))?;
         let is_there = oracle.pattern.as_ref().is_none_or(|pattern| pattern.is_in(&self.text))
             && oracle.frames.iter().all(|function| self.functions.contains(without_suffix(function)))
             && oracle.modules.iter().all(|module| self.modules.contains(&module.replace('-', "_")));
         is_there.then_some(*kind)
     }
+}
+
+/// Parts of the names of functions that only allocate for others.
+const ALLOCATORS: [&str; 6] = ["kmemleak", "kmem_cache", "kmalloc", "krealloc", "vmalloc", "slab_"];
+
+/// The functions and modules of the stacks in these lines.
+fn frames_of(texts: &[&str]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut functions, mut modules) = (BTreeSet::new(), BTreeSet::new());
+    for frame in texts.iter().flat_map(|text| FRAME.iter().flat_map(|frame| frame.captures_iter(text))) {
+        if frame.name("doubt").is_some() {
+            continue;
+        }
+        functions.extend(frame.name("function").map(|name| without_suffix(name.as_str()).to_owned()));
+        modules.extend(frame.name("module").map(|name| name.as_str().replace('-', "_")));
+    }
+    (functions, modules)
+}
+
+/// The bit with which the kernel taints itself when it prints this line (`add_taint` in kernel/panic.c, kernel/watchdog.c,
+/// mm/page_alloc.c, mm/slub.c, mm/kasan, arch/x86/kernel/dumpstack.c).
+fn taint_of(text: &str) -> Option<TaintFlags> {
+    let letter = match splat_kind(text)? {
+        SplatKind::Warning => 'W',
+        SplatKind::SoftLockup => 'L',
+        SplatKind::Oops if text.starts_with("BUG: Bad page") => 'B',
+        SplatKind::Oops if text.contains("[#") => 'D',
+        kind @ SplatKind::Sanitizer => match named(kind, text)? {
+            CrashKind::Kasan | CrashKind::Kfence | CrashKind::Kmsan | CrashKind::Slab => 'B',
+            _ => return None,
+        },
+        _ => return None,
+    };
+    TaintFlags::of_letter(letter)
 }
 
 /// The kinds of crash that a line of a report names.
@@ -187,4 +243,4 @@ mod boots_tests;
 
 #[cfg(test)]
 #[path = "crash_tests.rs"]
-mod tests;
+pub(super) mod tests;

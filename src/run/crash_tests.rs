@@ -5,7 +5,7 @@ use crate::matrix::Bug;
 use crate::vm::Stage;
 
 /// The crash oracle of a dossier with these lines.
-fn oracle(crash: &str) -> CrashOracle {
+pub(in crate::run) fn oracle(crash: &str) -> CrashOracle {
     let text = format!(
         "id: a-bug\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\nreproducer:\n  program: ./x\n  \
          deadline: 5s\n  crash: {crash}\n"
@@ -21,7 +21,7 @@ fn death(kind: SplatKind, excerpt: &str) -> Failure {
 }
 
 fn kind(crash: &str, failure: &Failure) -> Option<String> {
-    fitting(CrashWanted::Described(&oracle(crash)), "a-bug", failure).map(|seen| seen.kind)
+    fitting(CrashWanted::Described(&oracle(crash)), "a-bug", failure, None).map(|seen| seen.kind)
 }
 
 const OOPS: &str = "BUG: kernel NULL pointer dereference, address: 0000000000000010\n#PF: supervisor read access in kernel mode\n\
@@ -149,10 +149,49 @@ fn hang_counts_only_for_the_job_that_hangs() {
 #[test]
 fn replayed_crash_must_be_the_one_that_was_seen() {
     let oops = death(SplatKind::Oops, OOPS);
-    let seen = fitting(CrashWanted::Described(&oracle("{ kinds: [oops], frames: [my_xmit] }")), "a-bug", &oops)
+    let seen = fitting(CrashWanted::Described(&oracle("{ kinds: [oops], frames: [my_xmit] }")), "a-bug", &oops, None)
         .expect("it fits");
-    assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &oops), Some(seen.clone()));
+    assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &oops, None), Some(seen.clone()));
     assert_eq!(seen.title, "BUG: kernel NULL pointer dereference");
     let other = death(SplatKind::Oops, &OOPS.replace("kernel NULL pointer dereference", "unable to handle page fault"));
-    assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &other), None);
+    assert_eq!(fitting(CrashWanted::Again(&seen), "a-bug", &other, None), None);
+}
+
+#[test]
+fn splat_taints_the_kernel_unless_it_was_tainted_before() {
+    let warning =
+        "------------[ cut here ]------------\nWARNING: CPU: 0 PID: 9 at f.c:1 f+0x1/0x2\nCall Trace:\n f+0x1/0x2";
+    let (w, d) = (1 << 9, 1 << 7);
+    for (crash, kind, text, tainted, expected) in [
+        ("{ taint: [W] }", SplatKind::Warning, warning, Some(0), Some("taint")),
+        ("{ taint: [W, D] }", SplatKind::Warning, warning, Some(d), Some("taint")),
+        ("{ taint: [W] }", SplatKind::Warning, warning, Some(w), None),
+        ("{ taint: [W] }", SplatKind::Warning, warning, None, None),
+        ("{ taint: [D] }", SplatKind::Warning, warning, Some(0), None),
+        ("{ taint: [D] }", SplatKind::Oops, OOPS, Some(w), Some("taint")),
+        ("{ taint: [W] }", SplatKind::Oops, OOPS, Some(0), None),
+        ("{ taint: [L] }", SplatKind::SoftLockup, "watchdog: BUG: soft lockup - CPU#0 stuck", Some(0), Some("taint")),
+        ("{ taint: [B] }", SplatKind::Sanitizer, "BUG: KASAN: use-after-free in f+0x1/0x2", Some(0), Some("taint")),
+        (
+            "{ taint: [B] }",
+            SplatKind::Sanitizer,
+            "BUG kmalloc-64 (Not tainted): Object already free",
+            Some(0),
+            Some("taint"),
+        ),
+        ("{ taint: [B] }", SplatKind::Oops, "BUG: Bad page state in process x  pfn:1", Some(0), Some("taint")),
+        ("{ taint: [B, W] }", SplatKind::Sanitizer, "WARNING: possible recursive locking detected", Some(0), None),
+        // A report is about the kinds first, and functions are no condition of a taint.
+        ("{ kinds: [oops], frames: [my_xmit], taint: [D] }", SplatKind::Oops, OOPS, Some(0), Some("oops")),
+        ("{ kinds: [oops], frames: [other], taint: [D] }", SplatKind::Oops, OOPS, Some(0), Some("taint")),
+        ("{ kinds: [oops], frames: [other], taint: [B] }", SplatKind::Oops, OOPS, Some(0), None),
+    ] {
+        let failure = death(kind, text);
+        let wanted = oracle(crash);
+        let tainted = tainted.map(TaintFlags::of);
+        let seen = fitting(CrashWanted::Described(&wanted), "a-bug", &failure, tainted);
+        assert_eq!(seen.as_ref().map(|seen| seen.kind.as_str()), expected, "{crash} {text} {tainted:?}");
+        let again = seen.as_ref().and_then(|seen| fitting(CrashWanted::Again(seen), "a-bug", &failure, tainted));
+        assert_eq!(again, seen);
+    }
 }

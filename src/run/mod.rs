@@ -1,5 +1,6 @@
 //! Runs a matrix: workers boot kernels, settle their cells, and send events.
 
+mod aftermath;
 mod boot_cache;
 mod boot_end;
 mod boots;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use backproof_protocol::{Check, Conclusion, Report};
 
+use super::aftermath::{Blind, BooksShown, read_books};
 use super::boot_end::{BootEnd, WireRecord};
 use super::crash::{self, CrashSeen, CrashWanted};
 use super::retry::{CellFault, fault};
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::{Needs, ReproducerSpec, TellingString};
+use crate::matrix::{Needs, ReproducerSpec, TaintFlags, TellingString};
 use crate::verdict::Boots;
 use crate::vm::FailureKind;
 use crate::words::{BugId, JobId};
@@ -110,6 +111,7 @@ pub struct JobTerms<'a> {
 pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
     let id = job.to_string();
     let report = end.reports.iter().find(|report| report.job == id).cloned();
+    let mut books = terms.crash.map(|wanted| read_books(wanted, end, &id)).unwrap_or_default();
     let mut crash = None;
     let boots = match (&end.failure, &report) {
         (Some(failure), _) => {
@@ -118,10 +120,17 @@ pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
             showed.map_or_else(|| Boots::Broke(other_death(terms, end, failure)), |(finding, _)| Boots::Showed(finding))
         }
         (None, None) => Boots::Broke("the agent ended without a report of this reproducer".to_owned()),
-        (None, Some(report)) => match weigh(report, terms.ran) {
-            Testimony::Finding(finding) => Boots::Showed(beside_counters(finding, terms.strings, &end.counters)),
-            Testimony::NotApplicable(reason) => Boots::Inapplicable { reason, allowed: false },
-            Testimony::Broken(reason) => Boots::Broke(match &end.busy {
+        (None, Some(report)) => match (books.bug.take(), weigh(report, terms.ran)) {
+            (Some(seen), _) => {
+                let finding = shown_by_books(&seen);
+                crash = Some(seen);
+                Boots::Showed(finding)
+            }
+            (None, Testimony::Finding(finding)) => {
+                beside_books(beside_counters(finding, terms.strings, &end.counters), books)
+            }
+            (None, Testimony::NotApplicable(reason)) => Boots::Inapplicable { reason, allowed: false },
+            (None, Testimony::Broken(reason)) => Boots::Broke(match &end.busy {
                 // A busy host cannot explain a report that contradicts its checks.
                 Some(busy) if report.conclusion == Conclusion::Error => format!("{reason}; {busy}"),
                 _ => reason,
@@ -149,10 +158,16 @@ fn death(
     if !is_own {
         return None;
     }
-    if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death)) {
+    let tainted = end.tainted.get(id).copied().map(TaintFlags::of);
+    if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death, tainted)) {
         let why = format!("the kernel crashed as the dossier describes ({}): {}", seen.kind, seen.title);
         let finding = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, why);
         return Some((finding, Some(seen)));
+    }
+    // The kernel's books had shown it before the death.
+    if let Some(seen) = terms.crash.and_then(|wanted| read_books(wanted, end, id).bug) {
+        let finding = shown_by_books(&seen);
+        return Some((Finding { why: format!("{}; then: {death}", finding.why), ..finding }, Some(seen)));
     }
     let report = report.filter(|report| terms.ran.own_program && report.conclusion == Conclusion::Affected)?;
     match weigh(report, terms.ran) {
@@ -160,6 +175,26 @@ fn death(
             Some((Finding { why: format!("{}; then: {death}", finding.why), ..finding }, None))
         }
         Testimony::NotApplicable(_) | Testimony::Broken(_) => None,
+    }
+}
+
+/// The bug, as the kernel's books show it.
+fn shown_by_books(seen: &CrashSeen) -> Finding {
+    let why = format!("the kernel showed what the dossier describes ({}): {}", seen.kind, seen.title);
+    Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, why)
+}
+
+/// A finding of a job of which the kernel's books show nothing: is that silence worth anything?
+fn beside_books(mut finding: Finding, books: BooksShown) -> Boots {
+    match books.blind {
+        Some(Blind::Absent(reason)) if !finding.is_affected() => Boots::Inapplicable { reason, allowed: false },
+        Some(Blind::Broken(reason)) if !finding.is_affected() => Boots::Broke(reason),
+        _ => {
+            for remark in &books.remarks {
+                finding.why += &format!("; {remark}");
+            }
+            Boots::Showed(finding)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::evidence::Strength;
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, GuestProgram};
 use crate::kernel::module_name;
-use crate::matrix::{OwnProgram, Profile, ReproducerSpec, TellingString};
+use crate::matrix::{CrashOracle, OwnProgram, Profile, ReproducerSpec, TellingString};
 use crate::verdict::Boots;
 use crate::words::{BugId, JobId, ProfileName};
 
@@ -75,7 +75,7 @@ impl<'a> Trial<'a> {
     fn tenant(&self) -> Tenant<'a> {
         match self.program {
             None => Tenant::Ours,
-            Some(_) if self.reproducer.own().is_some_and(|own| own.alone) => {
+            Some(_) if self.reproducer.own().is_some_and(needs_own_guest) => {
                 Tenant::Alone(self.bug, &self.profile.name)
             }
             Some(_) if self.shares => Tenant::Trusting,
@@ -100,6 +100,7 @@ impl<'a> Trial<'a> {
             mounts: self.reproducer.needs.mounts.clone(),
             runs: own.runs,
             settle_ms: u64::try_from(settle.as_millis()).unwrap_or(u64::MAX),
+            books: own.crash.as_ref().map(CrashOracle::books).unwrap_or_default(),
         }
     }
 
@@ -151,6 +152,11 @@ impl<'a> Trial<'a> {
         let modules = needed_modules(self.reproducer);
         Job { id, program, run, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
+}
+
+/// Whether a program has a guest of its own under each profile: nobody could tell whose taint or leak it is in a shared one.
+fn needs_own_guest(own: &OwnProgram) -> bool {
+    own.alone || own.crash.as_ref().is_some_and(|crash| !crash.books().is_empty())
 }
 
 /// The least processors and memory (in MiB) that a trial asks for.

@@ -223,11 +223,12 @@ impl Conversation {
         }
         match message {
             Message::Hello(_) | Message::Note { .. } => Ok(()),
-            Message::Started { job } => self.advance(kind, job, JobState::Planned, JobState::Running),
+            Message::Started { job, .. } => self.advance(kind, job, JobState::Planned, JobState::Running),
             Message::Capture(capture) => self.advance(kind, &capture.job, JobState::Running, JobState::Running),
             Message::TimeLine(line) => self.advance(kind, &line.job, JobState::Running, JobState::Running),
             Message::Said { job, .. } => self.advance(kind, job, JobState::Running, JobState::Running),
             Message::Report(report) => self.advance(kind, &report.job, JobState::Running, JobState::Reported),
+            Message::Aftermath(after) => self.advance(kind, &after.job, JobState::Reported, JobState::Reported),
             Message::Reach(reach) => self.advance(kind, &reach.job, JobState::Reported, JobState::Reported),
             Message::End { reports } => self.end(*reports),
         }
@@ -258,7 +259,8 @@ impl Conversation {
 }
 
 /// The types of this version; a line of another type is a newer agent's and is ignored.
-const KINDS: [&str; 9] = ["hello", "started", "capture", "time-line", "report", "reach", "note", "end", "said"];
+const KINDS: [&str; 10] =
+    ["hello", "started", "capture", "time-line", "report", "reach", "note", "end", "said", "aftermath"];
 
 fn kind_of(message: &Message) -> &'static str {
     KINDS[match message {
@@ -271,6 +273,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Note { .. } => 6,
         Message::End { .. } => 7,
         Message::Said { .. } => 8,
+        Message::Aftermath(_) => 9,
     }]
 }
 

@@ -42,9 +42,9 @@ pub struct GuestSpec {
 }
 
 impl GuestSpec {
-    /// How long the agent may wait after a report.
+    /// How long the agent may be silent between jobs, because it watches the kernel.
     pub(crate) fn settle(&self) -> Duration {
-        Duration::from_millis(self.jobs.iter().map(|job| job.run.settle_ms).max().unwrap_or(0))
+        Duration::from_millis(self.jobs.iter().map(|job| job.run.silence_ms()).max().unwrap_or(0))
     }
 }
 

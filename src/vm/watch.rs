@@ -81,7 +81,7 @@ struct Watch<'a> {
     deadlines: &'a Deadlines,
     observe: &'a mut Observe<'a>,
     limits: BTreeMap<&'a str, Duration>,
-    /// How long the agent may wait after a report.
+    /// How long the agent may be silent between jobs.
     settle: Duration,
     console: Monitor,
     agent: Conversation,
@@ -246,7 +246,7 @@ impl Watch<'_> {
                     self.console.agent_runs(hello.uptime_ms);
                     self.greeted = Some(std::time::Instant::now());
                 }
-                Message::Started { job } => {
+                Message::Started { job, .. } => {
                     self.job_since.insert(job.clone(), now);
                 }
                 _ => {}

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use super::books::{self, Books};
 use super::features::Features;
 use super::leftovers::Cleanliness;
 use super::modules::FailedModule;
@@ -58,7 +59,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
     }
     let ipv6 = features.has("ipv6");
     let start = |port: &mut Port, job: &Job, own_namespace, turn| {
-        port.say(&Message::Started { job: job.id.clone() });
+        port.say(&Message::Started { job: job.id.clone(), tainted: books::tainted(&job.run.books) });
         let task = Task { job: job.clone(), own_namespace, ipv6, turn };
         // A task consists of strings and numbers, which always serialize.
         let task = serde_json::to_string(&task).unwrap_or_default();
@@ -82,6 +83,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         let clean = (job.program.is_some() && !in_turn.is_empty()).then(Cleanliness::of_guest);
         let shared = sets.iter().copied().chain(job.sysctls.keys().map(String::as_str));
         let kept = Kept::of(shared.filter(|_| !own_namespace));
+        let watched = Books::open(&job.run.books);
         let before = probes.as_ref().map(Probes::counts);
         let mut waiting = Some(job);
         reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace, turn)));
@@ -90,6 +92,9 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         thread::sleep(Duration::from_millis(job.run.settle_ms));
         if let (Some(probes), Some(before)) = (&probes, before) {
             port.say(&Message::Reach(probes.reach(&job.id, before, probes.counts())));
+        }
+        if let Some(watched) = watched {
+            port.say(&Message::Aftermath(watched.aftermath(&job.id)));
         }
         let left = clean.iter().flat_map(Cleanliness::restore);
         for text in kept.put_back().into_iter().chain(left) {
@@ -101,7 +106,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
 
 /// Sends a report that needs no process, after a start message, because the protocol requires one.
 fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> u32 {
-    port.say(&Message::Started { job: job.to_owned() });
+    port.say(&Message::Started { job: job.to_owned(), tainted: None });
     port.say(&Message::Report(Report {
         job: job.to_owned(),
         conclusion,

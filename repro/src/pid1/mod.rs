@@ -2,8 +2,10 @@
 //!
 //! It never exits, because the kernel would panic, and that would look like the kernel's fault.
 
+mod books;
 pub(crate) mod features;
 pub(crate) mod jobs;
+mod kmemleak;
 mod leftovers;
 pub(crate) mod modules;
 mod mounts;

@@ -1,7 +1,8 @@
-//! The crash oracle: which death of the kernel is the bug.
+//! The crash oracle: which death of the kernel, taint or leak is the bug.
 
 use std::time::Duration;
 
+use backproof_protocol::KernelBook;
 use regex::{Regex, RegexBuilder};
 
 use super::super::fields;
@@ -9,9 +10,10 @@ use super::super::problems::Collector;
 use super::super::read::Fields;
 use super::super::text::expected_one_of;
 use super::super::tree::YamlNode;
+use super::taint::TaintFlags;
 
 /// The keys of a crash oracle.
-pub(super) const KEYS: [&str; 5] = ["kinds", "match", "frames", "modules", "settle"];
+pub(super) const KEYS: [&str; 6] = ["kinds", "taint", "match", "frames", "modules", "settle"];
 
 /// The longest pattern, in bytes, and the most bytes that it may take compiled.
 const PATTERN_MAX: (usize, usize) = (1000, 1 << 20);
@@ -63,13 +65,15 @@ pub enum CrashKind {
     Slab,
     /// The guest's memory is used up.
     OutOfMemory,
+    /// kmemleak's report of an object that nothing refers to.
+    MemoryLeak,
     /// The guest no longer does anything, and the kernel says nothing.
     Hang,
 }
 
 impl CrashKind {
     /// All kinds, with their names in dossiers, and options (`CONFIG_…`) of which a kernel needs one to report it.
-    const ALL: [(Self, &'static str, &'static [&'static str]); 20] = [
+    const ALL: [(Self, &'static str, &'static [&'static str]); 21] = [
         (Self::Panic, "panic", &[]),
         (Self::Oops, "oops", &[]),
         (Self::Bug, "bug", &["CONFIG_BUG"]),
@@ -93,6 +97,7 @@ impl CrashKind {
         ),
         (Self::Slab, "slab", &[]),
         (Self::OutOfMemory, "out-of-memory", &[]),
+        (Self::MemoryLeak, "memory-leak", &["CONFIG_DEBUG_KMEMLEAK"]),
         (Self::Hang, "hang", &[]),
     ];
 
@@ -150,8 +155,11 @@ impl Eq for CrashPattern {}
 /// Which death of the kernel is the bug.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashOracle {
-    /// The kinds of crash, one of which it must be.
+    /// The kinds of report, one of which it must be. Empty if only a taint shows the bug.
     pub kinds: Vec<CrashKind>,
+    /// Taint bits, any of which shows the bug if it is set while the reproducer runs. A taint has no report, so the pattern,
+    /// the functions and the modules are not about it.
+    pub taint: TaintFlags,
     /// A pattern that the report must have.
     pub pattern: Option<CrashPattern>,
     /// Functions that its stacks must have, in any order.
@@ -163,10 +171,17 @@ pub struct CrashOracle {
 }
 
 impl CrashOracle {
+    /// What is read of the kernel before and after the reproducer, because no report on the console tells it.
+    pub fn books(&self) -> Vec<KernelBook> {
+        let taint = (!self.taint.is_empty()).then_some(KernelBook::Taint);
+        let leaks = self.kinds.contains(&CrashKind::MemoryLeak).then_some(KernelBook::Leaks);
+        taint.into_iter().chain(leaks).collect()
+    }
+
     /// Why this configuration cannot report any of its kinds; none if it can. `is_set` takes `CONFIG_…`.
     pub fn unreported(&self, is_set: impl Fn(&str) -> bool) -> Option<String> {
         let can = |kind: &CrashKind| kind.options().is_empty() || kind.options().iter().any(|option| is_set(option));
-        if self.kinds.iter().any(can) {
+        if !self.taint.is_empty() || self.kinds.iter().any(can) {
             return None;
         }
         let each = self.kinds.iter().map(|kind| format!("{} needs {}", kind.as_str(), kind.options().join(" or ")));
@@ -177,6 +192,12 @@ impl CrashOracle {
 /// The crash oracle.
 pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<CrashOracle> {
     let fields = problems.mapping(node, "a mapping, as in `{ kinds: [oops], frames: [my_xmit] }`", &KEYS)?;
+    let taint = fields.get("taint");
+    let taint = taint.map(|n| problems.each(n, "letters", |n, p| p.value(n, "letter", TaintFlags::parse)));
+    let has_kinds = fields.get("kinds").is_some();
+    if !has_kinds && taint.is_some() {
+        return read_taint(&fields, taint.flatten(), problems);
+    }
     let kinds = problems.needed(&fields, "kinds", node);
     let kinds = kinds.and_then(|n| problems.each(n, "kinds", |n, p| p.value(n, "kind", CrashKind::parse)));
     let pattern = fields.get("match").map(|node| problems.value(node, "pattern", CrashPattern::parse));
@@ -194,6 +215,7 @@ pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Cras
     }
     Some(CrashOracle {
         kinds: kinds?,
+        taint: taint.map_or(Some(TaintFlags::default()), |letters| Some(TaintFlags::of_letters(&letters?)))?,
         pattern: pattern.map_or(Some(None), |read| read.map(Some))?,
         frames: frames.unwrap_or_else(|| Some(Vec::new()))?,
         modules: modules.unwrap_or_else(|| Some(Vec::new()))?,
@@ -201,9 +223,33 @@ pub(super) fn read(node: &YamlNode, problems: &mut Collector<'_>) -> Option<Cras
     })
 }
 
+/// The crash oracle of which only a taint shows the bug. It has no report that a pattern could match.
+fn read_taint(
+    fields: &Fields<'_>,
+    letters: Option<Vec<TaintFlags>>,
+    problems: &mut Collector<'_>,
+) -> Option<CrashOracle> {
+    let mut is_good = true;
+    for key in TELLING {
+        if let Some(node) = fields.get(key) {
+            problems.add(&node.span, || format!("a taint has no report: expected `{key}` only beside `kinds`"));
+            is_good = false;
+        }
+    }
+    let settle = fields.get("settle").map(|node| problems.value(node, "time", settle));
+    let taint = TaintFlags::of_letters(&letters?);
+    let settle = settle.unwrap_or(Some(SETTLE))?;
+    let oracle =
+        CrashOracle { kinds: Vec::new(), taint, pattern: None, frames: Vec::new(), modules: Vec::new(), settle };
+    is_good.then_some(oracle)
+}
+
+/// The keys that tell one report of a kind from another.
+const TELLING: [&str; 3] = ["match", "frames", "modules"];
+
 /// Whether the oracle tells one crash from another.
 fn tells(fields: &Fields<'_>) -> bool {
-    ["match", "frames", "modules"].iter().any(|key| fields.get(key).is_some())
+    TELLING.iter().any(|key| fields.get(key).is_some())
 }
 
 fn settle(text: &str) -> Result<Duration, String> {
@@ -245,6 +291,7 @@ mod tests {
     fn kernel_that_reports_one_of_the_kinds_is_enough() {
         let oracle = |kinds: &[CrashKind]| CrashOracle {
             kinds: kinds.to_vec(),
+            taint: TaintFlags::default(),
             pattern: None,
             frames: Vec::new(),
             modules: Vec::new(),
@@ -253,6 +300,9 @@ mod tests {
         let set = |option: &str| option == "CONFIG_LIST_HARDENED";
         assert_eq!(oracle(&[CrashKind::Kasan, CrashKind::Oops]).unreported(set), None);
         assert_eq!(oracle(&[CrashKind::ListCorruption]).unreported(set), None);
+        let taint = TaintFlags::parse("W").expect("a letter");
+        assert_eq!(CrashOracle { taint, ..oracle(&[]) }.unreported(set), None);
+        assert!(oracle(&[CrashKind::MemoryLeak]).unreported(set).is_some_and(|why| why.contains("KMEMLEAK")));
         let why = oracle(&[CrashKind::Kasan, CrashKind::Ubsan]).unreported(set).unwrap_or_default();
         assert_eq!(why, "the kernel cannot report the bug: kasan needs CONFIG_KASAN, ubsan needs CONFIG_UBSAN");
     }

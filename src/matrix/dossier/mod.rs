@@ -19,6 +19,7 @@ mod signature;
 mod source_pattern;
 mod source_signature;
 mod spans;
+mod taint;
 mod upstream;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use signature::{Signature, SignatureCase, TellingString};
 pub use source_pattern::{BadPattern, ONE_OF, SourcePattern, goes_straight_on};
 pub use source_signature::{Elsewhere, SourceCase, SourceSignature};
 pub use spans::{Spans, Standing, Steps};
+pub use taint::TaintFlags;
 pub use upstream::{BadRelease, First, PackageVersion, ReleaseLine, Upstream};
 
 use super::{Problems, fields};
