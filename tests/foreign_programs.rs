@@ -173,6 +173,55 @@ fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
 }
 
 #[test]
+fn taint_is_the_verdict_only_if_the_reproducer_set_it() {
+    let (user, warning) = (1 << 6, 1 << 9);
+    let table = [
+        ("taints", format!("args: [taints, \"{user}\"], crash: {{ taint: [W, U] }}"), "fail", "became tainted: U"),
+        (
+            "taints-late",
+            format!("args: [leaves-a-taint, \"{warning}\"], crash: {{ taint: [W] }}"),
+            "fail",
+            "became tainted: W (a warning)",
+        ),
+        ("other-bit", format!("args: [taints, \"{user}\"], crash: {{ taint: [W] }}"), "pass", "nothing crashed"),
+        ("silent", "args: [exits, 0], crash: { taint: [W, U] }".to_owned(), "pass", "nothing crashed"),
+        ("oopses", "args: [crashes], crash: { taint: [W] }".to_owned(), "error", "not the crash"),
+        (
+            "leaks",
+            "args: [exits, 0], crash: { kinds: [memory-leak], frames: [f] }".to_owned(),
+            "skip",
+            "memory-leak needs CONFIG_DEBUG_KMEMLEAK",
+        ),
+        // The kernel can still taint itself, so the absence of kmemleak is only mentioned.
+        (
+            "both",
+            "args: [exits, 0], crash: { kinds: [memory-leak], frames: [f], taint: [W] }".to_owned(),
+            "pass",
+            "the kernel cannot report memory leaks: this kernel has no kmemleak",
+        ),
+    ];
+    let bugs: Vec<(&str, &str)> = table.iter().map(|(bug, keys, ..)| (*bug, keys.as_str())).collect();
+    // The programs that taint don't share a guest with others, whatever the matrix says.
+    let lab = lab(&bugs, "share-guest: all\n");
+    let (_, document) = lab.judge(&[]);
+    for (bug, _, outcome, why) in &table {
+        let found = ended(&document, bug);
+        assert!(found.0 == *outcome && found.2.contains(why), "{bug}: {found:?}");
+        assert!(cell(&document, "debian-12", bug)["shared_with"].is_null(), "{bug}");
+    }
+    let crash = &cell(&document, "debian-12", "taints")["crash"];
+    assert_eq!(crash["kind"], "taint");
+    assert_eq!(crash["excerpt"], json!(["before: not tainted", "after: U (set by a program)"]));
+
+    let boot = cell(&document, "debian-12", "taints")["boots"][0].as_str().and_then(|b| b.strip_prefix("boot-"));
+    let boot = boot.expect("a boot");
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", boot, "--accel", "tcg", "--format", "json"]);
+    let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
+    let again = ended(&document, "taints");
+    assert_eq!((again.0.as_str(), again.1.as_str()), ("fail", "decisive"), "{again:?}");
+}
+
+#[test]
 fn results_are_complete_when_one_program_panics() {
     let bugs: Vec<(String, &str)> =
         (0..9).map(|n| (format!("bug-{n}"), if n == 4 { "args: [crashes]" } else { "args: [exits, 0]" })).collect();

@@ -51,6 +51,15 @@ fn main() {
             std::fs::write("/proc/crash-control", &args[1]).expect("a word that the kernel knows");
             exit(0)
         }
+        "taints" => taint(&args[1]),
+        "leaves-a-taint" => {
+            leave_behind(&["taints-late", &args[1]]);
+            exit(0)
+        }
+        "taints-late" => {
+            std::thread::sleep(Duration::from_secs(1));
+            taint(&args[1])
+        }
         "says-affected-and-crashes" => {
             println!("{{\"conclusion\":\"affected\",\"why\":\"seen\",\"checks\":[]}}");
             leave_behind(&["crashes-late"]);
@@ -133,6 +142,12 @@ fn crash() -> ! {
     loop {
         std::thread::park();
     }
+}
+
+/// Sets bits of the kernel's taint.
+fn taint(bits: &str) -> ! {
+    std::fs::write("/proc/sys/kernel/tainted", bits).expect("it is written");
+    exit(0)
 }
 
 /// Starts itself in another process group, which outlives this one.

@@ -67,7 +67,10 @@ const TITLES: [(&str, &[CrashKind]); 46] = [
 
 /// Titles of crashes that no console shows, and why.
 const UNSEEN: [(&str, &str); 5] = [
-    ("memory leak", "kmemleak reports only after a scan, which backproof does not do"),
+    (
+        "memory leak",
+        "such a program asks kmemleak itself, and clears its records; describe it with `kinds: [memory-leak]`",
+    ),
     ("no output", "it has no report of the kernel"),
     ("lost connection", "it has no report of the kernel"),
     ("unregister_netdevice", "the kernel prints no report, only a line again and again"),
