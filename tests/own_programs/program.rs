@@ -51,15 +51,6 @@ fn main() {
             std::fs::write("/proc/crash-control", &args[1]).expect("a word that the kernel knows");
             exit(0)
         }
-        "taints" => taint(&args[1]),
-        "leaves-a-taint" => {
-            leave_behind(&["taints-late", &args[1]]);
-            exit(0)
-        }
-        "taints-late" => {
-            std::thread::sleep(Duration::from_secs(1));
-            taint(&args[1])
-        }
         "says-affected-and-crashes" => {
             println!("{{\"conclusion\":\"affected\",\"why\":\"seen\",\"checks\":[]}}");
             leave_behind(&["crashes-late"]);
@@ -72,6 +63,15 @@ fn main() {
         "crashes-late" => {
             std::thread::sleep(Duration::from_secs(1));
             crash()
+        }
+        "taints" => taint(&args[1]),
+        "leaves-a-taint" => {
+            leave_behind(&["taints-late", &args[1]]);
+            exit(0)
+        }
+        "taints-late" => {
+            std::thread::sleep(Duration::from_secs(1));
+            taint(&args[1])
         }
         "soils" => soil(),
         "stays" => loop {
