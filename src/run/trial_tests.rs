@@ -89,3 +89,26 @@ fn job_has_sysctls_and_more_time_on_a_busy_host() {
     let busy = trial(bug, &tuned).job(false, 4);
     assert_eq!(busy.deadline_ms, 4 * job(false).deadline_ms);
 }
+
+#[test]
+fn program_whose_taint_or_leak_counts_has_its_own_guest() {
+    use backproof_protocol::KernelBook::{Leaks, Taint};
+    let own = own_program();
+    for (crash, books) in [
+        ("{ kinds: [oops], frames: [f] }", &[][..]),
+        ("{ taint: [W] }", &[Taint]),
+        ("{ kinds: [memory-leak], frames: [f] }", &[Leaks]),
+        ("{ kinds: [memory-leak, oops], frames: [f], taint: [W] }", &[Taint, Leaks]),
+    ] {
+        let text = format!(
+            "id: a-bug\ntitle: A bug\nsummary: It is there.\nreferences: [a test]\nreproducer:\n  program: ./x\n  deadline: \
+             5s\n  crash: {crash}\n"
+        );
+        let bug = Bug::parse(&text, std::path::Path::new("a-bug.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let profiles = [profile("default", None), profile("sysctls", None)];
+        let of = |profile| Trial { program: Some(&own), shares: true, ..trial(&bug, profile) };
+        let trials: Vec<Trial> = profiles.iter().map(of).collect();
+        assert_eq!(trials[0].job(false, 1).run.books, books, "{crash}");
+        assert_eq!(by_guest(&trials).len(), if books.is_empty() { 1 } else { 2 }, "{crash}");
+    }
+}
