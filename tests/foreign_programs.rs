@@ -17,11 +17,12 @@ fn lab(bugs: &[(&str, &str)], more: &str) -> Lab {
     ));
     lab.build_program();
     for (bug, keys) in bugs {
+        let deadline = if keys.contains("deadline: ") { "" } else { "deadline: 20s, " };
         lab.write(
             &format!("bugs/{bug}.yaml"),
             format!(
                 "id: {bug}\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\nreproducer: {{ program: \
-                 ../program, deadline: 20s, {keys} }}\n"
+                 ../program, {deadline}{keys} }}\n"
             ),
         );
     }
@@ -135,12 +136,8 @@ fn crash_is_the_verdict_only_if_the_dossier_describes_it() {
             "the kernel cannot report the bug: kasan needs CONFIG_KASAN",
         ),
     ];
-    let keys = |keys: &str| keys.replace("deadline: 20s, args: [stays], deadline", "args: [stays], deadline");
     let bugs: Vec<(&str, &str)> = table.iter().map(|(bug, keys, ..)| (*bug, keys.as_str())).collect();
     let lab = lab(&bugs, "");
-    // A key cannot be given twice.
-    let loops = std::fs::read_to_string(lab.path("bugs/loops.yaml")).expect("a dossier");
-    lab.write("bugs/loops.yaml", keys(&loops).replace("deadline: 20s, ", ""));
     let (ran, document) = lab.judge(&[]);
     ran.ends_with(3);
     for (bug, _, outcome, strength, why) in &table {
@@ -219,6 +216,24 @@ fn taint_is_the_verdict_only_if_the_reproducer_set_it() {
     let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
     let again = ended(&document, "taints");
     assert_eq!((again.0.as_str(), again.1.as_str()), ("fail", "decisive"), "{again:?}");
+}
+
+#[test]
+fn program_that_starves_others_is_not_a_hang() {
+    let described = "crash: { kinds: [hang], match: \".\" }";
+    let spins = format!("args: [starves, 98], deadline: 2s, {described}");
+    let says = "args: [starves, 98], deadline: 2s, protocol: exit-status";
+    let lab = lab(&[("spins", &spins), ("says", says), ("after", "args: [exits, 0]")], "share-guest: all\n");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(3);
+    for (bug, outcome, why) in [
+        ("spins", "pass", "ran until its deadline of 2000 ms"),
+        ("says", "error", "killed at its deadline of 2000 ms"),
+        ("after", "pass", "exited with 0"),
+    ] {
+        let found = ended(&document, bug);
+        assert!(found.0 == outcome && found.2.contains(why), "{bug}: {found:?}");
+    }
 }
 
 #[test]

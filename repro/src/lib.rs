@@ -4,6 +4,7 @@ pub mod judging;
 pub mod output;
 pub mod own_program;
 pub mod pid1;
+pub mod priority;
 pub mod probe;
 pub mod registry;
 pub mod reproducer;

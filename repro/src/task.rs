@@ -7,7 +7,7 @@ use crate::output::{print_line, say};
 use crate::reproducer::{BuiltInReproducer, CAPTURE_ROOM, Context, Findings, ms};
 use crate::sut::clock;
 use crate::wire::addresses;
-use crate::{own_program, registry};
+use crate::{own_program, priority, registry};
 use backproof_protocol::{Capture, Conclusion, Job, MAX_LINE, Message, Mutation, Report, TimeLine};
 
 /// The agent's first argument in a process that runs one reproducer; the second is a [`Task`] as JSON.
@@ -46,6 +46,8 @@ pub fn run_job(task: &str) -> ExitCode {
     report_panics(job.id.clone(), started);
     addresses::take_turn(turn);
     if let Some(program) = job.program.clone() {
+        // PID 1 has told of a kernel that refuses.
+        let _ = priority::rise_above_programs();
         let context = Context::new(&job, started, own_namespace, ipv6);
         let report = own_program::run(&context, &job, &program, print_message);
         print_message(&Message::Report(report));

@@ -77,6 +77,7 @@ fn main() {
         "stays" => loop {
             std::thread::park();
         },
+        "starves" => starve(args[1].parse().expect("a priority")),
         "finds-all-clean" => exit(if is_clean() { 0 } else { 1 }),
         "finds-its-surroundings" => exit(if has_surroundings() { 0 } else { 1 }),
         // Under a schedule in three, which the seed decides.
@@ -148,6 +149,23 @@ fn crash() -> ! {
 fn taint(bits: &str) -> ! {
     std::fs::write("/proc/sys/kernel/tainted", bits).expect("it is written");
     exit(0)
+}
+
+/// Takes all processor time from programs of lower real-time priority.
+fn starve(priority: i32) -> ! {
+    /// `SCHED_FIFO` (include/uapi/linux/sched.h).
+    const FIFO: i32 = 1;
+    unsafe extern "C" {
+        fn sched_setscheduler(pid: i32, policy: i32, priority: *const i32) -> i32;
+    }
+    // By default the kernel keeps 5 % of the time for others.
+    std::fs::write("/proc/sys/kernel/sched_rt_runtime_us", "-1").expect("a sysctl");
+    // SAFETY: the struct is this number.
+    assert_eq!(unsafe { sched_setscheduler(0, FIFO, &raw const priority) }, 0);
+    // No `spin_loop`: under emulation its instruction takes much longer than others.
+    loop {
+        std::hint::black_box(priority);
+    }
 }
 
 /// Starts itself in another process group, which outlives this one.

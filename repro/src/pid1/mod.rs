@@ -19,6 +19,7 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::output::say;
+use crate::priority;
 use backproof_protocol::{Hello, Message, PLAN_PATH, Plan, VERSION};
 use features::Features;
 use port::Port;
@@ -55,7 +56,8 @@ fn serve(port: &mut Port, notes: Vec<String>) {
     };
     let features = Features::probe(features::sysctls_of(plan.as_ref().map_or(&[], |plan| &plan.jobs)));
     port.say(&Message::Hello(hello(&features)));
-    for text in notes.into_iter().chain(missing.iter().map(|module| module.why.clone())) {
+    let low = plan.as_ref().ok().and_then(rise);
+    for text in notes.into_iter().chain(missing.iter().map(|module| module.why.clone())).chain(low) {
         port.say(&Message::Note { text });
     }
     let reports = match plan {
@@ -66,6 +68,15 @@ fn serve(port: &mut Port, notes: Vec<String>) {
         }
     };
     port.say(&Message::End { reports });
+}
+
+/// Puts this process above users' programs, if there are any. Returns why it is not.
+fn rise(plan: &Plan) -> Option<String> {
+    plan.jobs.iter().find(|job| job.program.is_some())?;
+    let error = priority::rise_above_programs().err()?;
+    Some(format!(
+        "cannot get a real-time priority, so a program that takes all processor time looks like a hang: {error}"
+    ))
 }
 
 fn read_plan(path: &Path) -> Result<Plan, String> {
