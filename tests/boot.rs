@@ -220,7 +220,10 @@ async fn silent_hang_ends_at_its_deadline_without_a_process() {
     let deadlines = Deadlines { silence: Duration::from_millis(500), dump: Duration::from_millis(500), ..usual };
     let boot = bench.boot(&spec, &deadlines).await;
     let failure = boot.end.expect_err("a hang");
-    assert_eq!(failure.kind, FailureKind::Hang { waiting: AwaitedEvent::NextLine, after: Duration::from_millis(500) });
+    assert_eq!(
+        failure.kind,
+        FailureKind::Hang { waiting: AwaitedEvent::NextLine, after: Duration::from_millis(500), halted: false }
+    );
     assert_eq!(failure.last_lines, [BANNER.trim_end()]);
     assert!(boot.wall < usual.life + Duration::from_secs(5), "{:?}", boot.wall);
     assert_eq!(children(), 0);

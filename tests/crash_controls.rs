@@ -22,7 +22,7 @@ enum Ends {
 use Ends::{Affected, Broken, Silent};
 
 /// The word for the kernel, the described crash, and how that ends.
-const SCENARIOS: [(&str, &str, Ends); 18] = [
+const SCENARIOS: [(&str, &str, Ends); 23] = [
     ("warn", "kinds: [warning], frames: [crash_control_warn]", Affected),
     ("oops", "kinds: [oops], frames: [crash_control_oops]", Affected),
     ("bug", "kinds: [bug], frames: [crash_control_bug]", Affected),
@@ -42,6 +42,11 @@ const SCENARIOS: [(&str, &str, Ends); 18] = [
     ("late-bug", "kinds: [warning, slab], frames: [crash_control_bug], settle: 5s", Broken),
     ("late-refcount", "kinds: [hang], match: refcount, settle: 5s", Broken),
     ("leak", "kinds: [oops, panic, warning], match: crash_control, settle: 1s", Silent),
+    ("leak", "kinds: [memory-leak], frames: [crash_control_leak]", Affected),
+    ("late-leak", "kinds: [memory-leak], frames: [crash_control_leak, crash_late], settle: 4s", Affected),
+    ("leak", "kinds: [memory-leak], frames: [crash_foreign_leak]", Silent),
+    ("slab", "taint: [B]", Affected),
+    ("oops", "taint: [W]", Broken),
 ];
 
 /// Tries each scenario under this many seeds. Returns what did not end as it must.

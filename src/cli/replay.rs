@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -95,7 +96,9 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
         let profile = document.run.profiles.iter().find(|profile| profile.name == cell.profile);
-        let job = ReplayedJob { ran, alone: recording.plan.jobs.len() == 1, bug: bugs.get(&cell.bug), profile };
+        let deadline = Duration::from_millis(job.deadline_ms);
+        let job =
+            ReplayedJob { ran, deadline, alone: recording.plan.jobs.len() == 1, bug: bugs.get(&cell.bug), profile };
         Some((run::judge_again(cell, job, &end), cell.clone()))
     };
     let is_last = |cell: &Cell| cell.trials.boots.last() == Some(&run::boot_folder_name(number));

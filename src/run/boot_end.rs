@@ -1,6 +1,7 @@
 //! How a boot ended, and what is kept of the guest's messages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use backproof_protocol::{Aftermath, Hello, Message, Packet, Reach, Report, Segment};
 
@@ -37,6 +38,8 @@ pub struct WireRecord {
 pub struct BootEnd {
     /// The kernel's release string, if the guest came that far.
     pub release: Option<String>,
+    /// The guest's clock when the agent said hello.
+    pub greeted_at: Option<Duration>,
     /// The counters that the agent found.
     pub counters: BTreeSet<String>,
     /// What the reproducers concluded.
@@ -80,6 +83,7 @@ impl BootEnd {
         let busy = boot.host.too_busy().filter(|_| boot.time.is_none()).map(|busy| too_busy(&busy, jobs));
         let mut end = Self {
             release: boot.hello().map(|hello| hello.release.clone()),
+            greeted_at: boot.hello().map(|hello| Duration::from_millis(hello.uptime_ms)),
             counters: boot.hello().map(counters).unwrap_or_default(),
             failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
             death: boot.end.as_ref().err().cloned().map(Box::new),

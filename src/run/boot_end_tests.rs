@@ -75,7 +75,7 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
         let boot = Boot { end: Err(failed(kind)), ..boot_of(Vec::new(), host) };
         BootEnd::of(&boot, jobs).failure.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
     };
-    let hang = || FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(60) };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(60), halted: false };
     let said = "host too busy: 17 runnable on 2 processors";
     for (kind, host, jobs, end) in [
         (hang(), busy(), 2, format!("; {said}; rerun with --jobs 1")),
@@ -97,7 +97,8 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
     let settled = |conclusion, host| {
         let end = BootEnd::of(&boot_of(vec![report(conclusion)], host), 2);
         let ran = Ran { sysctls: &sysctls, own_program: false };
-        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone: true };
+        let terms =
+            crate::run::settle::JobTerms { ran, crash: None, deadline: Duration::ZERO, strings: &[], alone: true };
         match by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots {
             Boots::Broke(reason) => reason,
             other => panic!("{other:?}"),
@@ -116,7 +117,7 @@ fn program_that_said_affected_is_believed_only_if_its_guest_died_by_itself() {
         Failure { kind, title, stage, excerpt: Vec::new(), last_lines: Vec::new() }
     };
     let busy = || HostRecord { runnable: 17.0, processors: 2, ..HostRecord::default() };
-    let hang = || FailureKind::Hang { waiting: AwaitedEvent::End, after: Duration::from_secs(60) };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::End, after: Duration::from_secs(60), halted: false };
     let settled = |kind, host, alone| {
         let (job, why, checks) = ("a-bug".to_owned(), "seen".to_owned(), Vec::new());
         let report =
@@ -125,7 +126,7 @@ fn program_that_said_affected_is_believed_only_if_its_guest_died_by_itself() {
         let end = BootEnd::of(&Boot { end: Err(failed(kind)), ..boot }, 2);
         let sysctls = BTreeMap::new();
         let ran = Ran { sysctls: &sysctls, own_program: true };
-        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone };
+        let terms = crate::run::settle::JobTerms { ran, crash: None, deadline: Duration::ZERO, strings: &[], alone };
         by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots
     };
     for (kind, host, alone, is_believed) in [

@@ -1,5 +1,7 @@
 //! Judges a cell again by a replayed boot.
 
+use std::time::Duration;
+
 use super::boot_end::BootEnd;
 use super::boots::milliseconds;
 use super::cell::{Cell, CellTrials};
@@ -16,6 +18,8 @@ use crate::verdict::{Boots, Case};
 pub struct ReplayedJob<'a> {
     /// How it ran.
     pub ran: Ran<'a>,
+    /// Its time limit in the guest.
+    pub deadline: Duration,
     /// Whether nothing else ran in its guest.
     pub alone: bool,
     /// Its bug, if the run recorded the dossier.
@@ -65,13 +69,14 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
 
 /// How the boot settles the job, by the rules of a run.
 fn settle_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Settlement {
-    let ReplayedJob { ran, alone, bug, profile } = job;
+    let ReplayedJob { ran, deadline, alone, bug, profile } = job;
     let described = bug.and_then(|bug| bug.reproducer.as_ref()).and_then(ReproducerSpec::own);
     let crash = match described.and_then(|own| own.crash.as_ref()) {
         Some(oracle) => Some(CrashWanted::Described(oracle)),
         None => then.trials.crash.as_ref().map(CrashWanted::Again),
     };
-    let terms = JobTerms { ran, crash, strings: bug.map_or(&[][..], |bug| &bug.strings), alone };
+    let strings = bug.map_or(&[][..], |bug| &bug.strings);
+    let terms = JobTerms { ran, crash, deadline, strings, alone };
     // A report that came before another's death stands.
     let alive = (!alone && end.failure.is_some() && end.has_report(&then.job()))
         .then(|| BootEnd { failure: None, ..end.clone() });

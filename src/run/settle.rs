@@ -1,6 +1,7 @@
 //! Settles the cells of one kernel, without a boot or by its guests' reports.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use backproof_protocol::{Check, Conclusion, Report};
 
@@ -13,7 +14,7 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::{Needs, ReproducerSpec, TaintFlags, TellingString};
 use crate::verdict::Boots;
-use crate::vm::FailureKind;
+use crate::vm::{Failure, FailureKind, Printk};
 use crate::words::{BugId, JobId};
 
 /// Whether a reproducer applies to a kernel, as far as its packages tell.
@@ -101,6 +102,8 @@ pub struct JobTerms<'a> {
     pub ran: Ran<'a>,
     /// The crash that is the bug.
     pub crash: Option<CrashWanted<'a>>,
+    /// Its time limit in the guest.
+    pub deadline: Duration,
     /// The bug's telling strings.
     pub strings: &'a [TellingString],
     /// Whether nothing else ran in its guest.
@@ -158,6 +161,9 @@ fn death(
     if !is_own {
         return None;
     }
+    if slow(terms, end, death).is_some() {
+        return None;
+    }
     let tainted = end.tainted.get(id).copied().map(TaintFlags::of);
     if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death, tainted)) {
         let why = format!("the kernel crashed as the dossier describes ({}): {}", seen.kind, seen.title);
@@ -176,6 +182,21 @@ fn death(
         }
         Testimony::NotApplicable(_) | Testimony::Broken(_) => None,
     }
+}
+
+/// How far beyond a job's deadline the guest's own clock must be, so that its silence is a hang. The agent kills the job at its
+/// deadline, and is above it.
+const HANG_GRACE: Duration = Duration::from_secs(1);
+
+/// How far a guest had come by its own clock, if it was only too slow to reach a job's deadline: under emulation, some
+/// instructions take much longer than the guest's clock says. None if it hung, or its clock is unknown.
+fn slow(terms: JobTerms<'_>, end: &BootEnd, death: &Failure) -> Option<Duration> {
+    let FailureKind::Hang { halted: false, .. } = death.kind else { return None };
+    let last = death.excerpt.iter().rev().find_map(|line| Printk::parse(line).seconds)?;
+    let earlier: u64 = end.reports.iter().map(|report| report.took_ms).sum();
+    let began = end.greeted_at?.saturating_add(Duration::from_millis(earlier));
+    let ran = Duration::try_from_secs_f64(last).ok()?.saturating_sub(began);
+    (ran < terms.deadline + HANG_GRACE).then_some(ran)
 }
 
 /// The bug, as the kernel's books show it.
@@ -201,6 +222,11 @@ fn beside_books(mut finding: Finding, books: BooksShown) -> Boots {
 /// A death that shows nothing, in words.
 fn other_death(terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> String {
     match (terms.crash, &end.death) {
+        (Some(_), Some(death)) if let Some(ran) = slow(terms, end, death) => format!(
+            "not known to hang: by its own clock the guest had run the program for {:.1} s only, of {:.1} s: {failure}",
+            ran.as_secs_f64(),
+            terms.deadline.as_secs_f64(),
+        ),
         (Some(_), Some(death)) if matches!(death.kind, FailureKind::Splat(_)) => {
             format!("not the crash that the dossier describes: {failure}")
         }

@@ -62,7 +62,11 @@ impl<'a> Trial<'a> {
     pub(super) fn settle(&self, end: &BootEnd, alone: bool) -> Settlement {
         let ran = Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() };
         let crash = self.reproducer.own().and_then(|own| own.crash.as_ref()).map(CrashWanted::Described);
-        let settlement = by_boot(&self.id(), JobTerms { ran, crash, strings: self.strings, alone }, end);
+        let settlement = by_boot(
+            &self.id(),
+            JobTerms { ran, crash, deadline: self.reproducer.deadline, strings: self.strings, alone },
+            end,
+        );
         match settlement.boots {
             Boots::Broke(reason) => {
                 Settlement { boots: Boots::Broke(self.profile.explain(&reason, &end.notes)), ..settlement }

@@ -73,6 +73,8 @@ pub enum FailureKind {
         waiting: AwaitedEvent,
         /// For how long.
         after: Duration,
+        /// Whether the processor had halted with interrupts off, so that nothing could follow.
+        halted: bool,
     },
 }
 

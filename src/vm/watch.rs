@@ -305,7 +305,7 @@ impl Watch<'_> {
             self.end(Some((FailureKind::Accelerator, title)));
             return self.cut_short();
         }
-        self.end(Some((FailureKind::Hang { waiting, after }, title)));
+        self.end(Some((FailureKind::Hang { waiting, after, halted: limit.is_none() }, title)));
         // An incomplete line belongs to the time before.
         self.console.end();
         if self.console.is_hit() {
