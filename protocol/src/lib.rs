@@ -40,6 +40,9 @@ pub const PROGRAMS_DIR: &str = "/backproof/programs";
 /// The folder beside a program with its libraries, if it is linked dynamically.
 pub const LIBRARIES_DIR: &str = ".libraries";
 
+/// The folder beside a program's files with the file system that it sees as its root.
+pub const ROOTFS_DIR: &str = ".rootfs";
+
 /// The agent's first argument if it probes its own host. The plan comes on stdin as one line, and stdin stays open while
 /// the controller lives; the messages go to stdout.
 pub const PROBE_SUBCOMMAND: &str = "probe";

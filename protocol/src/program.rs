@@ -107,6 +107,9 @@ pub struct ProgramRun {
     /// How often it is run, until it shows the bug.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub runs: u32,
+    /// The folder below [`PROGRAMS_DIR`](crate::PROGRAMS_DIR) whose rootfs it sees as its root; None for the guest's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rootfs: Option<String>,
     /// Milliseconds for which the kernel is watched after the report, before anything else runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settle_ms: u64,
@@ -123,6 +126,7 @@ impl Default for ProgramRun {
             env: BTreeMap::new(),
             mounts: Vec::new(),
             runs: 1,
+            rootfs: None,
             settle_ms: 0,
             books: Vec::new(),
         }

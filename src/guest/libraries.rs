@@ -28,9 +28,9 @@ const LD_SO_CONF: &str = "/etc/ld.so.conf";
 
 /// What a program or a library needs.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct ElfNeeds {
+pub(super) struct ElfNeeds {
     /// The loader.
-    interpreter: Option<String>,
+    pub(super) interpreter: Option<String>,
     /// Libraries, by name.
     libraries: Vec<String>,
     /// Folders to look in first; `$ORIGIN` is the file's own.
@@ -158,7 +158,7 @@ fn listed(file: &Path, folders: &mut Vec<PathBuf>, depth: usize) {
 
 impl ElfNeeds {
     /// What an ELF file says in its dynamic section (System V ABI, chapter 5).
-    fn of(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, String> {
         let broken = |_| "it, or one of its libraries, is a 32-bit, foreign or damaged ELF file".to_owned();
         let header = FileHeader64::<Endianness>::parse(bytes).map_err(broken)?;
         let endian = header.endian().map_err(broken)?;

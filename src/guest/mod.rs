@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
-use backproof_protocol::{LIBRARIES_DIR, MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan};
+use backproof_protocol::{LIBRARIES_DIR, MODULES_DIR, PLAN_PATH, PROGRAMS_DIR, Plan, ROOTFS_DIR};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::kernel::Module;
 
 mod libraries;
 mod program;
+mod rootfs;
 
 pub use libraries::{Libraries, Library};
-pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
+pub use program::{GuestProgram, PROGRAM_MAX, ProgramError, ProgramRoot};
+pub use rootfs::Rootfs;
+use rootfs::RootfsEntry;
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
@@ -86,6 +89,20 @@ pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) ->
         made.insert(folder.clone());
         for (name, mode, bytes) in program.files() {
             archive.add(&format!("{folder}/{name}"), ModeFileType::Regular, mode, bytes)?;
+        }
+        if let Some(rootfs) = program.rootfs() {
+            let root = format!("{folder}/{ROOTFS_DIR}");
+            archive.add(&root, ModeFileType::Directory, 0o755, &[])?;
+            for (path, entry) in rootfs.entries() {
+                let path = format!("{root}/{path}");
+                match entry {
+                    RootfsEntry::Folder { mode } => archive.add(&path, ModeFileType::Directory, *mode, &[])?,
+                    RootfsEntry::File { mode, bytes } => archive.add(&path, ModeFileType::Regular, *mode, bytes)?,
+                    RootfsEntry::Link { target } => {
+                        archive.add(&path, ModeFileType::Symlink, 0o777, target.as_bytes())?;
+                    }
+                }
+            }
         }
         let libraries = program.libraries();
         let of_program = libraries.files.iter().map(|file| (format!("{folder}/{LIBRARIES_DIR}/{}", file.name), file));

@@ -5,12 +5,13 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use backproof_protocol::LIBRARIES_DIR;
+use backproof_protocol::{LIBRARIES_DIR, ROOTFS_DIR};
 use object::Endianness;
 use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-use super::libraries::Libraries;
+use super::libraries::{ElfNeeds, Libraries};
+use super::rootfs::Rootfs;
 use crate::words::BugId;
 
 /// The largest program, in bytes. A guest has it twice while its initramfs is unpacked.
@@ -26,6 +27,9 @@ pub struct GuestProgram {
     /// The program itself, then the files beside it.
     files: Vec<GuestFile>,
     libraries: Libraries,
+    rootfs: Option<Rootfs>,
+    /// The program's path in the rootfs, if it is there.
+    inside: Option<String>,
 }
 
 /// A file in the folder of a program.
@@ -34,6 +38,15 @@ struct GuestFile {
     name: String,
     mode: u32,
     bytes: Vec<u8>,
+}
+
+/// The rootfs of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramRoot<'a> {
+    /// A folder or a tarball.
+    pub path: &'a Path,
+    /// Whether the program's path is one in it.
+    pub has_program: bool,
 }
 
 /// A file that cannot run in a guest.
@@ -66,13 +79,34 @@ impl GuestProgram {
     ///
     /// # Errors
     /// If a file or library cannot be read or is too large, two files have the same name, or the program is not for x86-64.
-    pub fn load(bug: &BugId, path: &Path, beside: &[PathBuf]) -> Result<Self, ProgramError> {
+    pub fn load(
+        bug: &BugId,
+        path: &Path,
+        beside: &[PathBuf],
+        root: Option<ProgramRoot<'_>>,
+    ) -> Result<Self, ProgramError> {
         let unfit = |path: &Path, why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
-        let program = read(bug, path, PROGRAM_MAX)?;
-        check(&program.bytes).map_err(|why| unfit(path, why))?;
-        let libraries = Libraries::of(&program.bytes, path).map_err(|why| unfit(path, why))?;
-        let (mut total, mut files) =
-            (program.bytes.len() + libraries.size(), vec![GuestFile { mode: 0o755, ..program }]);
+        let rootfs = root.map(|root| Rootfs::load(root.path).map_err(|why| unfit(root.path, why))).transpose()?;
+        let (mut files, mut libraries, mut inside) = (Vec::new(), Libraries::default(), None);
+        match (&rootfs, root) {
+            (Some(rootfs), Some(ProgramRoot { has_program: true, .. })) => {
+                let name = path.to_str().ok_or_else(|| unfit(path, "its name is not UTF-8".to_owned()))?;
+                runs_inside(rootfs, name).map_err(|why| unfit(path, why))?;
+                inside = Some(name.to_owned());
+            }
+            _ => {
+                let program = read(bug, path, PROGRAM_MAX)?;
+                match &rootfs {
+                    Some(rootfs) => starts_inside(rootfs, &program.bytes).map_err(|why| unfit(path, why))?,
+                    None => {
+                        check(&program.bytes).map_err(|why| unfit(path, why))?;
+                        libraries = Libraries::of(&program.bytes, path).map_err(|why| unfit(path, why))?;
+                    }
+                }
+                files.push(GuestFile { mode: 0o755, ..program });
+            }
+        }
+        let mut total = files.iter().map(|file| file.bytes.len()).sum::<usize>() + libraries.size();
         for path in beside {
             let file = read(bug, path, TOGETHER_MAX)?;
             total += file.bytes.len();
@@ -80,15 +114,18 @@ impl GuestProgram {
                 let why = format!("with the files before it, it takes more than {} MiB", TOGETHER_MAX >> 20);
                 return Err(unfit(path, why));
             }
-            if file.name == LIBRARIES_DIR {
-                return Err(unfit(path, "a file of this name would hide its libraries: rename it".to_owned()));
+            if [LIBRARIES_DIR, ROOTFS_DIR].contains(&file.name.as_str()) {
+                return Err(unfit(
+                    path,
+                    "a file of this name would hide its libraries or its rootfs: rename it".to_owned(),
+                ));
             }
             if files.iter().any(|other| other.name == file.name) {
                 return Err(unfit(path, format!("another of its files is called `{}`, too", file.name)));
             }
             files.push(file);
         }
-        Ok(Self { bug: bug.clone(), files, libraries })
+        Ok(Self { bug: bug.clone(), files, libraries, rootfs, inside })
     }
 
     /// Whether these bytes are a program that a guest can run.
@@ -104,8 +141,11 @@ impl GuestProgram {
         self.bug.as_str()
     }
 
-    /// Its path below the folder of all programs.
+    /// Its path below the folder of all programs, or an absolute one in its rootfs.
     pub fn path(&self) -> String {
+        if let Some(inside) = &self.inside {
+            return inside.clone();
+        }
         let name = self.files.first().map_or("", |program| &program.name);
         format!("{}/{name}", self.folder())
     }
@@ -120,9 +160,16 @@ impl GuestProgram {
         &self.libraries
     }
 
-    /// The size of its files and libraries, in bytes.
+    /// The file system that it sees as its root, if it isn't the guest's.
+    pub fn rootfs(&self) -> Option<&Rootfs> {
+        self.rootfs.as_ref()
+    }
+
+    /// The size of its files, libraries and rootfs, in bytes.
     pub fn size(&self) -> usize {
-        self.files.iter().map(|file| file.bytes.len()).sum::<usize>() + self.libraries.size()
+        self.files.iter().map(|file| file.bytes.len()).sum::<usize>()
+            + self.libraries.size()
+            + self.rootfs.as_ref().map_or(0, Rootfs::size)
     }
 }
 
@@ -146,6 +193,41 @@ fn read(bug: &BugId, path: &Path, most: usize) -> Result<GuestFile, ProgramError
     }
     let mode = about.permissions().mode() & 0o777 | 0o444;
     Ok(GuestFile { name, mode, bytes })
+}
+
+/// The longest chain of interpreters, as in the kernel (execve(2)).
+const INTERPRETERS_MAX: usize = 4;
+
+/// Whether a file of a rootfs can be run there.
+fn runs_inside(rootfs: &Rootfs, path: &str) -> Result<(), String> {
+    let (mode, bytes) = rootfs.file(path)?;
+    if mode & 0o111 == 0 {
+        return Err(format!("{path} in its rootfs is not executable"));
+    }
+    starts_inside(rootfs, bytes)
+}
+
+/// Whether the rootfs has all that a program or a script needs to start.
+fn starts_inside(rootfs: &Rootfs, bytes: &[u8]) -> Result<(), String> {
+    let mut bytes = bytes;
+    for _ in 0..=INTERPRETERS_MAX {
+        let Some(line) = bytes.strip_prefix(b"#!") else {
+            check(bytes)?;
+            let Some(loader) = ElfNeeds::of(bytes)?.interpreter else { return Ok(()) };
+            return rootfs.file(&loader).map(|_| ()).map_err(|why| format!("its loader is {loader:.200}, and {why}"));
+        };
+        let line = String::from_utf8_lossy(line.split(|byte| *byte == b'\n').next().unwrap_or_default());
+        let name = line.split_whitespace().next().unwrap_or_default();
+        if !name.starts_with('/') {
+            return Err(format!("it is a script for {name:.200?}: expected an absolute path after `#!`"));
+        }
+        let (mode, next) = rootfs.file(name).map_err(|why| format!("it is a script for {name:.200}, and {why}"))?;
+        if mode & 0o111 == 0 {
+            return Err(format!("it is a script for {name:.200}, which is not executable"));
+        }
+        bytes = next;
+    }
+    Err("its interpreters are scripts themselves, too many of them".to_owned())
 }
 
 /// Whether the bytes are an x86-64 program (System V ABI, chapter 4 and 5). The kernel is the last to say.

@@ -145,7 +145,7 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
     let bug = Bug::parse(DOSSIER, Path::new("a-bug.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), guest::AGENT).expect("a file");
-    let program = GuestProgram::load(&bug.id, file.path(), &[]).expect("a program");
+    let program = GuestProgram::load(&bug.id, file.path(), &[], None).expect("a program");
     let profile = Profile::default_for(vec![bug.id.clone()]);
     let reproducer = bug.reproducer.as_ref().expect("a reproducer");
     let trial =

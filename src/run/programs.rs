@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::guest::{GuestProgram, ProgramError};
+use crate::guest::{GuestProgram, ProgramError, ProgramRoot};
 use crate::matrix::{Bugs, Matrix, PositiveControl, ReproducerSpec};
 use crate::words::BugId;
 
@@ -77,7 +77,9 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, OwnProgr
 /// The program of a reproducer, and that of its control; None for a built-in one.
 fn load(bug: &BugId, reproducer: &ReproducerSpec) -> Result<Option<OwnPrograms>, ProgramError> {
     let Some(own) = reproducer.own() else { return Ok(None) };
-    let program = GuestProgram::load(bug, &own.path, &own.files)?;
+    let root = |has_program| own.rootfs.as_ref().map(|rootfs| ProgramRoot { path: &rootfs.path, has_program });
+    let has_program = own.rootfs.as_ref().is_some_and(|rootfs| rootfs.has_program);
+    let program = GuestProgram::load(bug, &own.path, &own.files, root(has_program))?;
     let mut control = None;
     if let (Some(kind), Some(reproducer)) = (&own.control, reproducer.of_control()) {
         if let PositiveControl::Without(patch) = kind {
@@ -86,7 +88,7 @@ fn load(bug: &BugId, reproducer: &ReproducerSpec) -> Result<Option<OwnPrograms>,
         }
         let program = match kind {
             PositiveControl::Program { path, .. } if *path != own.path => {
-                Some(GuestProgram::load(bug, path, &own.files)?)
+                Some(GuestProgram::load(bug, path, &own.files, root(false))?)
             }
             PositiveControl::Program { .. } | PositiveControl::Without(_) => None,
         };

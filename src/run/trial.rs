@@ -103,6 +103,7 @@ impl<'a> Trial<'a> {
             env: own.env.clone(),
             mounts: self.reproducer.needs.mounts.clone(),
             runs: own.runs,
+            rootfs: own.rootfs.is_some().then(|| self.bug.to_string()),
             settle_ms: u64::try_from(settle.as_millis()).unwrap_or(u64::MAX),
             books: own.crash.as_ref().map(CrashOracle::books).unwrap_or_default(),
         }

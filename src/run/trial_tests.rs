@@ -22,7 +22,7 @@ fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
 fn own_program() -> GuestProgram {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), guest::AGENT).expect("a file");
-    GuestProgram::load(&"a-bug".parse().expect("a name"), file.path(), &[]).expect("a program")
+    GuestProgram::load(&"a-bug".parse().expect("a name"), file.path(), &[], None).expect("a program")
 }
 
 #[test]

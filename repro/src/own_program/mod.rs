@@ -52,15 +52,24 @@ pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
 
 /// The path of the program, once its surroundings are ready.
 fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, ProgramJudgement> {
-    let is_below = Path::new(program).components().all(|part| matches!(part, Component::Normal(_)));
-    if !is_below || program.is_empty() {
+    let rootfs = job.run.rootfs.as_deref();
+    let is_below =
+        |path: &str| !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    let is_inside = rootfs.is_some() && program.starts_with('/');
+    if !(is_inside || is_below(program)) || rootfs.is_some_and(|folder| !is_below(folder)) {
         return Err(ProgramJudgement::error(format!("`{program}` is not a path below {PROGRAMS_DIR}")));
     }
     context.enter_namespace().map_err(ProgramJudgement::error)?;
     place::enter_new().map_err(ProgramJudgement::error)?;
     place::mount_for(&job.run.mounts)?;
     let path = Path::new(PROGRAMS_DIR).join(program);
-    place::link_files(&path).map_err(ProgramJudgement::error)?;
+    // An absolute path replaces the folder.
+    let folder =
+        rootfs.map_or_else(|| path.parent().unwrap_or(&path).to_owned(), |folder| Path::new(PROGRAMS_DIR).join(folder));
+    if rootfs.is_some() {
+        place::enter_rootfs(&folder).map_err(ProgramJudgement::error)?;
+    }
+    place::link_files(&folder, &path).map_err(ProgramJudgement::error)?;
     place::name_users();
     Ok(path)
 }
@@ -85,7 +94,14 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
         if libraries.is_dir() {
             command.env("LD_LIBRARY_PATH", libraries);
         }
-        command.env("PATH", folder).env("TMPDIR", "/tmp").envs(&job.run.env);
+        let path = match &job.run.rootfs {
+            // As login(1) has it for root.
+            Some(own) => {
+                format!("{PROGRAMS_DIR}/{own}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").into()
+            }
+            None => folder.as_os_str().to_owned(),
+        };
+        command.env("PATH", path).env("TMPDIR", "/tmp").envs(&job.run.env);
         // The lines of one run are enough, and a serial port is slow.
         let say = if ran == 1 { say } else { |_: &Message| {} };
         last = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);

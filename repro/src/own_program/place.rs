@@ -1,15 +1,16 @@
 //! The surroundings of a user's program in a guest: mounts of its own, so that it leaves none behind.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 
 use super::judge::ProgramJudgement;
-use backproof_protocol::{Conclusion, GuestMount};
+use backproof_protocol::{Conclusion, GuestMount, ROOTFS_DIR};
 
 /// Moves this process into a mount namespace with an empty /tmp, and an IPC namespace where the kernel has them. Mounts,
 /// files there and System V objects end with the program.
@@ -44,6 +45,56 @@ pub(super) fn mount_for(mounts: &[GuestMount]) -> Result<(), ProgramJudgement> {
     Ok(())
 }
 
+/// Where a program's copy of its rootfs is, before it becomes the root: a folder of every guest.
+const NEW_ROOT: &str = "/run";
+
+/// What a program sees of the guest beside its rootfs.
+const SHARED: [&str; 4] = ["dev", "proc", "sys", "tmp"];
+
+/// Makes a copy of the rootfs in `folder` this process's root, with the program's own files at the same path as without
+/// one. What a program changes ends with its mounts.
+pub(super) fn enter_rootfs(folder: &Path) -> Result<(), String> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("cannot {what} the reproducer's rootfs: {error}");
+    let root = Path::new(NEW_ROOT);
+    mount("tmpfs", root, "tmpfs", MountFlags::empty(), Some(c"mode=755,size=100%"))
+        .map_err(|error| failed("mount tmpfs for", &error))?;
+    copy_below(&folder.join(ROOTFS_DIR), root).map_err(|error| failed("copy", &error))?;
+    for name in SHARED {
+        let (from, to) = (Path::new("/").join(name), root.join(name));
+        fs::create_dir_all(&to).map_err(|error| failed("make a mount point in", &error))?;
+        mount_bind_recursive(&from, &to).map_err(|error| failed("mount into", &error))?;
+    }
+    let beside = root.join(folder.strip_prefix("/").unwrap_or(folder));
+    fs::create_dir_all(&beside).map_err(|error| failed("make a folder in", &error))?;
+    for entry in fs::read_dir(folder).map_err(|error| failed("list the files beside", &error))?.flatten() {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), beside.join(entry.file_name()))
+                .map_err(|error| failed("copy files into", &error))?;
+        }
+    }
+    std::os::unix::fs::chroot(root).map_err(|error| failed("enter", &error))?;
+    std::env::set_current_dir("/tmp").map_err(|error| failed("enter /tmp of", &error))
+}
+
+/// Copies a folder's content: files and folders with their permissions, links as they are.
+fn copy_below(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target, about) = (entry.path(), to.join(entry.file_name()), entry.metadata()?);
+        if about.is_symlink() {
+            symlink(fs::read_link(&source)?, &target)?;
+        } else if about.is_dir() {
+            fs::create_dir(&target)?;
+            copy_below(&source, &target)?;
+            fs::set_permissions(&target, about.permissions())?;
+        } else {
+            // With its permissions.
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
 /// The users and groups of a guest: getpwnam(3) and getgrnam(3) of many tests look for `nobody`.
 const USERS: [(&str, &str); 2] = [
     ("/etc/passwd", "root:x:0:0::/tmp:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n"),
@@ -66,14 +117,13 @@ const SHELL: &str = "sh";
 
 /// Links the files beside a program into its working directory, where programs of others expect them, and a shell to
 /// where system(3) runs it.
-pub(super) fn link_files(program: &Path) -> Result<(), String> {
-    let folder = program.parent().unwrap_or(program);
+pub(super) fn link_files(folder: &Path, program: &Path) -> Result<(), String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != program && path.is_file()) {
         let Some(name) = path.file_name() else { continue };
         // Without tmpfs, another program may have left a file of that name in /tmp.
         let _ = symlink(&path, Path::new("/tmp").join(name));
-        if name == SHELL {
+        if name == SHELL && !Path::new("/bin/sh").exists() {
             // A guest has no shell of its own. Without tmpfs, programs that share it use the first.
             let _ = fs::create_dir_all("/bin");
             let _ = mount("tmpfs", "/bin", "tmpfs", MountFlags::empty(), None);

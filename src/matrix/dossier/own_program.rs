@@ -14,8 +14,8 @@ use super::crash::{self, CrashOracle};
 use super::positive_control::{self, PositiveControl};
 
 /// The keys that only a user's program has.
-pub(super) const KEYS: [&str; 10] =
-    ["protocol", "args", "env", "files", "alone", "crash", "reach", "runs", "seeds", "positive-control"];
+pub(super) const KEYS: [&str; 11] =
+    ["protocol", "args", "env", "files", "alone", "crash", "reach", "runs", "seeds", "positive-control", "rootfs"];
 
 /// The longest argument or value of the environment, in bytes; and how many of each.
 const WORDS_MAX: (usize, usize) = (4000, 100);
@@ -49,8 +49,19 @@ pub struct OwnProgram {
     pub runs: u32,
     /// How many schedules to try at least, in virtual time.
     pub seeds: u32,
+    /// The file system that it sees as its root; None for the guest's own.
+    pub rootfs: Option<RootfsSource>,
     /// What must show the bug, so that its silence proves something.
     pub control: Option<PositiveControl>,
+}
+
+/// The rootfs of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootfsSource {
+    /// A folder or a tarball.
+    pub path: PathBuf,
+    /// Whether `program` is an absolute path, and so one in it.
+    pub has_program: bool,
 }
 
 impl OwnProgram {
@@ -67,6 +78,7 @@ impl OwnProgram {
             reach: Vec::new(),
             runs: 1,
             seeds: 1,
+            rootfs: None,
             control: None,
         }
     }
@@ -102,6 +114,10 @@ pub(super) fn read(
     }
     let runs = fields.get("runs").map(|node| problems.value(node, "number", repeated));
     let seeds = fields.get("seeds").map(|node| problems.value(node, "number", repeated));
+    let rootfs = fields.get("rootfs").map(|node| problems.value(node, "rootfs", file));
+    // The path itself has the dossier's folder in front of it.
+    let is_absolute = |node| problems.value(node, "program", |text| Ok(text.starts_with('/')));
+    let has_program = fields.get("program").and_then(is_absolute).unwrap_or(false);
     let control = fields.get("positive-control").map(|node| positive_control::read(node, &path, folder, problems));
     Some(OwnProgram {
         path,
@@ -114,6 +130,10 @@ pub(super) fn read(
         reach: reach.unwrap_or_else(|| Some(Vec::new()))?,
         runs: runs.unwrap_or(Some(1))?,
         seeds: seeds.unwrap_or(Some(1))?,
+        rootfs: match rootfs {
+            Some(path) => Some(RootfsSource { path: path?, has_program }),
+            None => None,
+        },
         control: control.map_or(Some(None), |read| read.map(Some))?,
     })
 }

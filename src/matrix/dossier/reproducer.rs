@@ -13,7 +13,7 @@ use super::own_program::{self, OwnProgram};
 use super::positive_control::PositiveControl;
 
 /// The keys of a reproducer.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "program",
     "needs",
     "deadline",
@@ -28,6 +28,7 @@ pub(super) const KEYS: [&str; 14] = [
     "runs",
     "seeds",
     "positive-control",
+    "rootfs",
 ];
 
 /// The keys of its requirements.

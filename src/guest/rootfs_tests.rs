@@ -1,0 +1,92 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// A tarball of these entries: kind, path, target or content.
+fn tarball(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (kind, path, text) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o755);
+        // The builder itself rejects bad names.
+        let old = header.as_old_mut();
+        old.name[..path.len()].copy_from_slice(path.as_bytes());
+        let is_file = *kind == EntryType::Regular;
+        if !is_file {
+            old.linkname[..text.len()].copy_from_slice(text.as_bytes());
+        }
+        let content = if is_file { text.as_bytes() } else { b"" };
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        tar.append(&header, content).expect("an entry");
+    }
+    tar.into_inner().expect("a tarball")
+}
+
+fn read(bytes: &[u8]) -> Result<Rootfs, String> {
+    let mut rootfs = Rootfs::default();
+    rootfs.add_tarball(Compression::None, bytes)?;
+    rootfs.check()?;
+    Ok(rootfs)
+}
+
+#[test]
+fn links_of_a_rootfs_stay_inside_it() {
+    use EntryType::{Link, Regular, Symlink};
+    let rootfs = read(&tarball(&[
+        (Regular, "./usr/bin/python3.11", "program"),
+        (Symlink, "bin", "usr/bin"),
+        (Symlink, "usr/bin/python3", "/../bin/python3.11"),
+        (Link, "usr/bin/other", "usr/bin/python3.11"),
+        (Symlink, "loop", "loop"),
+        (Symlink, "out", "../../../../etc/passwd"),
+    ]))
+    .expect("a rootfs");
+    for path in ["/usr/bin/python3", "/bin/python3", "/bin/../bin/other"] {
+        assert_eq!(rootfs.file(path), Ok((0o755, b"program".as_slice())), "{path}");
+    }
+    assert!(rootfs.file("/loop").expect_err("a loop").contains("too many links"));
+    for path in ["/out", "/bin", "/nothing", "/bin/python3/below"] {
+        assert!(rootfs.file(path).expect_err("missing").contains("has no file"), "{path}");
+    }
+}
+
+#[test]
+fn bad_tarballs_are_rejected_by_name() {
+    use EntryType::{Block, Char, Fifo, Link, Regular, Symlink};
+    let table: [(&[(EntryType, &str, &str)], &str); 10] = [
+        (&[(Regular, "../evil", "")], "../evil leads out"),
+        (&[(Regular, "a/../../evil", "")], "a/../../evil leads out"),
+        (&[(Link, "a", "../../etc/shadow")], "../../etc/shadow leads out"),
+        (&[(Link, "a", "b")], "a in its rootfs links to b"),
+        (&[(Symlink, "a", "/etc"), (Regular, "a/passwd", "")], "is below a, which is not a folder"),
+        (&[(Char, "dev/null", "")], "dev/null in its rootfs is a device node"),
+        (&[(Block, "dev/sda", "")], "dev/sda in its rootfs is a device node"),
+        (&[(Fifo, "pipe", "")], "pipe in its rootfs is a FIFO"),
+        (&[(Symlink, "proc", "/etc")], "/proc of its rootfs is not a folder"),
+        (&[(Regular, "backproof/agent", "")], "has /backproof"),
+    ];
+    for (entries, why) in table {
+        let error = read(&tarball(entries)).expect_err(why);
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic_or_leave_the_root(
+        mut bytes in Just(tarball(&[(EntryType::Regular, "a/b", "x"), (EntryType::Symlink, "c", "a"), (EntryType::Link, "d", "a/b")])),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..8),
+    ) {
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(rootfs) = read(&bytes) {
+            for (path, _) in rootfs.entries() {
+                prop_assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Exits with 0 if its root is the rootfs of tests/rootfs.rs, unchanged and writable.
+
+use std::fs;
+use std::path::Path;
+
+fn main() {
+    let checks = [
+        fs::read_to_string("/etc/release").is_ok_and(|text| text == "of the rootfs"),
+        !Path::new("/init").exists(),
+        !Path::new("/written").exists() && fs::write("/written", "x").is_ok(),
+        fs::read_to_string("/tmp/data.txt").is_ok_and(|text| text == "x"),
+        Path::new("/proc/self/exe").exists() && Path::new("/dev/null").exists() && Path::new("/sys/kernel").exists(),
+    ];
+    let failed = checks.iter().position(|good| !good);
+    println!("{failed:?}");
+    std::process::exit(if failed.is_some() { 3 } else { 0 });
+}
