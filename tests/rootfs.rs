@@ -28,9 +28,9 @@ fn lab(bugs: &[(&str, &str)]) -> Lab {
         let script = lab.write(path, text);
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("permissions");
     }
-    let tar =
-        Command::new("tar").arg("-czf").arg(lab.path("bugs/root.tar.gz")).arg("-C").arg(lab.path("bugs/root")).arg(".");
-    assert!({ tar }.status().expect("tar").success());
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(lab.path("bugs/root.tar.gz")).arg("-C").arg(lab.path("bugs/root")).arg(".");
+    assert!(tar.status().expect("tar").success());
     for (bug, keys) in bugs {
         lab.write(
             &format!("bugs/{bug}.yaml"),
@@ -69,7 +69,7 @@ fn rootfs_that_cannot_run_is_rejected_before_booting() {
         ("orphan", "rootfs: root, program: orphan"),
         ("text", "rootfs: data.txt, program: /bin/run"),
     ]);
-    lab.run(&[]).ends_with(2).says(&[
+    lab.run(&["run"]).ends_with(2).says(&[
         "its rootfs cannot be read",
         "its rootfs has no file /bin/other",
         "it is a script for /bin/gone, and its rootfs has no file /bin/gone",

@@ -12,6 +12,6 @@ fn main() {
         Path::new("/proc/self/exe").exists() && Path::new("/dev/null").exists() && Path::new("/sys/kernel").exists(),
     ];
     let failed = checks.iter().position(|good| !good);
-    println!("{failed:?}");
+    eprintln!("{failed:?}");
     std::process::exit(if failed.is_some() { 3 } else { 0 });
 }
