@@ -32,7 +32,11 @@ const SCENARIOS: [(&str, &str, Ends); 23] = [
     ("hang", "kinds: [hang], match: crash_control_hang", Affected),
     ("lockup", "kinds: [soft-lockup], frames: [crash_control_lockup]", Affected),
     ("sleep", "kinds: [hung-task], frames: [crash_control_sleep]", Affected),
-    ("late-oops", "kinds: [oops, panic], frames: [crash_control_oops, crash_late], settle: 5s", Affected),
+    (
+        "late-oops",
+        "kinds: [oops, panic], frames: [crash_control_oops], match: \"events crash_late\", settle: 5s",
+        Affected,
+    ),
     ("late-warn", "kinds: [warning], frames: [crash_control_warn], settle: 5s", Affected),
     ("late-list", "kinds: [list-corruption], match: \"list_add corruption\", settle: 5s", Affected),
     // Another crash of the same kind, another kind of the same function, and a crash where a hang is described.

@@ -54,8 +54,9 @@ fn links_of_a_rootfs_stay_inside_it() {
 
 #[test]
 fn bad_tarballs_are_rejected_by_name() {
+    type TarEntries<'a> = &'a [(EntryType, &'a str, &'a str)];
     use EntryType::{Block, Char, Fifo, Link, Regular, Symlink};
-    let table: [(&[(EntryType, &str, &str)], &str); 10] = [
+    let table: [(TarEntries, &str); 10] = [
         (&[(Regular, "../evil", "")], "../evil leads out"),
         (&[(Regular, "a/../../evil", "")], "a/../../evil leads out"),
         (&[(Link, "a", "../../etc/shadow")], "../../etc/shadow leads out"),
