@@ -222,7 +222,7 @@ async fn silent_hang_ends_at_its_deadline_without_a_process() {
     let failure = boot.end.expect_err("a hang");
     assert_eq!(
         failure.kind,
-        FailureKind::Hang { waiting: AwaitedEvent::NextLine, after: Duration::from_millis(500), halted: false }
+        FailureKind::Hang { waiting: AwaitedEvent::NextLine, after: Duration::from_millis(500), limit: None }
     );
     assert_eq!(failure.last_lines, [BANNER.trim_end()]);
     assert!(boot.wall < usual.life + Duration::from_secs(5), "{:?}", boot.wall);

@@ -59,7 +59,7 @@ fn swapped(seeds: u64) -> Vec<String> {
     let names: Vec<String> = SCENARIOS.iter().enumerate().map(|(n, (word, ..))| name(word, n)).collect();
     let lab = Lab::with_matrix(&format!(
         "dossiers: bugs\nbugs: [{}]\nkernels:\n  - {{ name: {KERNEL}, control: {{ name: crash-control, line: \"6.1\" }}, cmdline: \
-         watchdog_thresh=1 }}\n",
+         watchdog_thresh=1 slub_debug=FZPU kmemleak=on }}\n",
         names.join(", ")
     ));
     lab.build_program();

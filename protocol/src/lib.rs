@@ -158,6 +158,9 @@ pub enum Message {
         /// The kernel's taint before it. Absent if not asked for, or if it cannot be read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tainted: Option<u64>,
+        /// The guest's clock then, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uptime_ms: Option<u64>,
     },
     /// A piece of a job's packet capture.
     Capture(Capture),

@@ -68,6 +68,11 @@ pub(super) struct Diff {
 impl Shown {
     /// Opens the history, does something with it, and prints the result.
     fn show<D: Document>(&self, work: impl FnOnce(&mut HistoryFile) -> Result<D, HistoryError>) -> Result<Exit, Stop> {
+        self.shown(work).map(|_| Exit::Clean)
+    }
+
+    /// The same. Returns the result.
+    fn shown<D: Document>(&self, work: impl FnOnce(&mut HistoryFile) -> Result<D, HistoryError>) -> Result<D, Stop> {
         if !self.results.is_dir() {
             let results = self.results.display();
             return Err(Stop::usage(anyhow::anyhow!("no results folder {results}; name one with --results")));
@@ -77,8 +82,9 @@ impl Shown {
         for remark in history.remarks() {
             say(format_args!("backproof: {}", visible(remark)));
         }
-        show(&done?, self.format, Style::of_terminal())?;
-        Ok(Exit::Clean)
+        let done = done?;
+        show(&done, self.format, Style::of_terminal())?;
+        Ok(done)
     }
 }
 
@@ -87,7 +93,8 @@ pub(super) fn history(args: &History) -> Result<Exit, Stop> {
     let History { kernel, bug, rebuild, command, shown } = args;
     match (command, kernel) {
         (Some(HistoryCommand::Prune { keep, dry_run }), _) => {
-            shown.show(|history| prune(history, *keep, host::now(), *dry_run))
+            let report = shown.shown(|history| prune(history, *keep, host::now(), *dry_run))?;
+            Ok(if report.failed { Exit::NoVerdict } else { Exit::Clean })
         }
         (None, _) if *rebuild => shown.show(HistoryFile::rebuild),
         (None, Some(kernel)) => {

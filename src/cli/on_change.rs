@@ -28,7 +28,15 @@ enum HookEnd {
 /// Runs `sh -c COMMAND` with the changes as JSON on its stdin, if there are any. Its stdout goes to stderr, because this
 /// program's stdout has the results. A failure is told, and changes nothing else.
 pub(super) fn on_change(command: &str, changes: Option<&RunChanges>) {
-    let Some(changes) = changes.filter(|changes| !changes.changes.is_empty()) else { return };
+    let Some(changes) = changes else {
+        return say(format_args!(
+            "backproof: what changed is not known, so --on-change \"{}\" was not run",
+            visible(command)
+        ));
+    };
+    if changes.changes.is_empty() {
+        return;
+    }
     let why = match run(command, changes, LIMIT) {
         Ok(HookEnd::Ended(status)) if status.success() => return,
         Ok(HookEnd::Ended(status)) => format!("it ended with {status}"),

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -18,7 +17,7 @@ use crate::report::{Document, Style, visible};
 use crate::results::{
     MatrixDocument, boot_folder, find_run, read_document, read_dossier, read_recording, read_transcript,
 };
-use crate::run::{self, BootId, Cell, CellTally, Event, Lab, Recording, ReplayedJob};
+use crate::run::{self, BootId, BootRecord, Cell, CellTally, Event, Lab, Recording, ReplayedJob};
 use crate::vm::{Accel, DEFAULT_SEED, Transcript, VirtualTime};
 use crate::words::{KernelName, Outcome};
 
@@ -55,6 +54,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         return Err(Stop::usage(anyhow::anyhow!("{why}; {next}")));
     }
     let mut recording = read_recording(&folder).map_err(Stop::usage)?;
+    let recorded_accel = recording.accel;
     match args.host.accel {
         AccelArg::Auto => {}
         AccelArg::Kvm => recording.accel = Accel::Kvm,
@@ -96,13 +96,14 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
         let job = job_of(cell)?;
         let ran = Ran { sysctls: &job.sysctls, own_program: job.program.is_some() };
         let profile = document.run.profiles.iter().find(|profile| profile.name == cell.profile);
-        let deadline = Duration::from_millis(job.deadline_ms);
+        let same_terms = recording.accel == recorded_accel && recording.time == recorded;
         let job =
-            ReplayedJob { ran, deadline, alone: recording.plan.jobs.len() == 1, bug: bugs.get(&cell.bug), profile };
+            ReplayedJob { ran, same_terms, alone: recording.plan.jobs.len() == 1, bug: bugs.get(&cell.bug), profile };
         Some((run::judge_again(cell, job, &end), cell.clone()))
     };
     let is_last = |cell: &Cell| cell.trials.boots.last() == Some(&run::boot_folder_name(number));
-    let died_together = end.failure.is_some() && recording.plan.jobs.len() > 1;
+    let had_died = boot_record(&document, &args.kernel, number).is_some_and(|boot| boot.failure.is_some());
+    let died_together = had_died && end.failure.is_some() && recording.plan.jobs.len() > 1;
     // Jobs that a shared guest did not finish were judged by later boots.
     let judged_now = |(now, then): &(Cell, Cell)| !died_together || now.outcome != Outcome::Error || is_last(then);
     let (judged, left): (Vec<_>, Vec<_>) = then.iter().filter_map(again).partition(judged_now);
@@ -112,6 +113,7 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let transcript = repeat.compare(&transcript, &folder);
     let code = match transcript {
         TranscriptComparison::Different { .. } => Exit::NoVerdict,
+        _ if cells.is_empty() => Exit::NoVerdict,
         _ => CellTally::of(&cells).exit(),
     };
     let document = ReplayDocument { schema_version: SCHEMA_VERSION, run, transcript, cells, then, others };
@@ -185,17 +187,25 @@ impl TranscriptComparison {
     }
 }
 
-/// The first boot under the last accelerator: earlier boots may have failed because of KVM.
+/// The first boot under the last accelerator that judged something: earlier boots may have failed because of KVM, and one that
+/// was repeated may have been cut short by the host.
 fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
     let boots = document.kernels.iter().find(|k| k.name == *kernel).map_or(&[][..], |k| &k.boots);
-    let used = boots.last().map(|boot| boot.accelerator);
-    boots.iter().find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
+    let own = document.cells.iter().filter(|cell| cell.kernel == *kernel);
+    let retried: Vec<&String> = own.flat_map(|cell| &cell.trials.retried).map(|retried| &retried.boot).collect();
+    let judged = |boot: &&BootRecord| boot.control.is_none() && !retried.contains(&&boot.id().folder());
+    let used = boots.iter().rfind(judged).map(|boot| boot.accelerator);
+    boots.iter().filter(judged).find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
+}
+
+fn boot_record<'a>(document: &'a MatrixDocument, kernel: &KernelName, number: u32) -> Option<&'a BootRecord> {
+    let kernel = document.kernels.iter().find(|record| record.name == *kernel)?;
+    kernel.boots.iter().find(|boot| boot.number == number)
 }
 
 /// What this boot was, if it judges no cell.
 fn control_of<'a>(document: &'a MatrixDocument, kernel: &KernelName, number: u32) -> Option<&'a str> {
-    let kernel = document.kernels.iter().find(|record| record.name == *kernel)?;
-    kernel.boots.iter().find(|boot| boot.number == number)?.control.as_deref()
+    boot_record(document, kernel, number)?.control.as_deref()
 }
 
 /// Boots the guest; None if interrupted.

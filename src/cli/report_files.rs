@@ -22,6 +22,9 @@ pub(super) struct ReportFile {
     path: PathBuf,
 }
 
+/// Files of a run and of the history. A report in place of one would destroy results.
+const OWN_FILES: [&str; 5] = ["matrix.json", "ledger.json", "proof.json", "boot.json", "history.sqlite"];
+
 /// Reads `FORMAT=FILE`.
 pub(super) fn report_file() -> impl TypedValueParser<Value = ReportFile> {
     OsStringValueParser::new().try_map(|text| ReportFile::parse(&text))
@@ -64,6 +67,8 @@ impl ReportFile {
             _ => "it cannot be made".to_owned(),
         })?;
         anyhow::ensure!(!target.is_dir(), "it is a folder; name a file in it");
+        let is_own = target.file_name().is_some_and(|name| OWN_FILES.iter().any(|own| *own == name));
+        anyhow::ensure!(!is_own, "backproof itself keeps results in files of this name; choose another");
         if is_replaced(&target) {
             new_file_beside(&target).context("its folder cannot be written")?;
         }

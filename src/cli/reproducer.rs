@@ -95,7 +95,8 @@ pub(super) fn reproducer(command: &Reproducer) -> Result<Exit, Stop> {
     let plan = RunPlan::plain(matrix, bugs, profiles, CacheUse::Fresh).map_err(Stop::usage)?;
     let libraries = plan.programs.get(&id).map(OwnPrograms::libraries).unwrap_or_default();
     let lab = Arc::new(host::lab(&args.host, 1, args.offline, false, 1)?);
-    let JudgedRun { document, folder, written } = in_folder(plan, RunSelection::default(), &lab, &args.host.results)?;
+    let JudgedRun { document, folder, written, .. } =
+        in_folder(plan, RunSelection::default(), &lab, &args.host.results)?;
     written.map_err(Stop::no_verdict)?;
     if document.run.interrupted {
         return Ok(Exit::Interrupted);

@@ -15,7 +15,7 @@ use super::{Run, Stop, ended, host, matrix_file, page_file, report_files, show_r
 use crate::exit::Exit;
 use crate::matrix::{Bug, LeftOut, Matrix, Profile};
 use crate::report::{Live, RunReport, say, visible};
-use crate::results::{Folder, FolderError, MatrixDocument, RunRecord, RunSelection};
+use crate::results::{Folder, FolderError, MatrixDocument, RunLease, RunRecord, RunSelection};
 use crate::run::{self, CacheUse, Lab, RunPlan};
 use crate::words::{BugId, KernelName};
 
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Run) -> Result<Exit, Stop> {
     let lab = host::lab(&args.host, seeds, args.offline, args.refresh, jobs)?;
     let mut judged = in_folder(asked, selection, &Arc::new(lab), &args.host.results)?;
     conclude(&mut judged, &args.host.results, since.as_ref());
-    let JudgedRun { document, folder, written } = judged;
+    let JudgedRun { document, folder, written, lease: _lease } = judged;
     // Results are shown even if they could not be written.
     let report = RunReport { document: &document, folder: &folder, file: None };
     let reported = report_files::write(&args.report, &report);
@@ -125,6 +125,8 @@ pub(super) struct JudgedRun {
     pub folder: PathBuf,
     /// Whether the folder could be written.
     pub written: Result<(), FolderError>,
+    /// Keeps others from removing the run while its history and its reports are written.
+    pub lease: Option<RunLease>,
 }
 
 /// Judges a matrix, shows the progress, and writes a new folder in `results`.
@@ -217,7 +219,7 @@ impl OpenRun {
         let folder = self.folder.path().to_owned();
         let document = self.folder.document();
         page_file::write_or_say(&document, &folder);
-        JudgedRun { document, folder, written }
+        JudgedRun { document, folder, written, lease: self.folder.take_lease() }
     }
 }
 

@@ -298,7 +298,8 @@ fn judge_controls(asked: &Asked, lab: &Arc<Lab>, args: &Validate) -> Result<Opti
     let own = vec![Profile::default_for(asked.ids.clone())];
     // Also with --fresh: a kept boot is judged again by today's rules.
     let plan = asked.plan(entries, own, CacheUse::Virtual)?;
-    let JudgedRun { document, folder, written } = in_folder(plan, RunSelection::default(), lab, &args.host.results)?;
+    let JudgedRun { document, folder, written, lease: _lease } =
+        in_folder(plan, RunSelection::default(), lab, &args.host.results)?;
     let judged = ControlsJudged {
         kernels,
         cells: document.summary.controls,

@@ -82,7 +82,7 @@ impl<'a> Comparison<'a> {
             if !is_same_matrix {
                 self.apart(None, format!("only run {} judged it, with another matrix", before.run.id), kernel);
             } else if after.run.interrupted {
-                self.apart(None, format!("run {id} was interrupted before it was judged"), kernel);
+                self.apart(None, format!("run {id} was interrupted or is unfinished, and did not come to it"), kernel);
             } else if after.run.selection.covers(&before.run.selection) {
                 let says = format!("the kernel is gone; run {} still judged it", before.run.id);
                 self.change(vec![ChangeKind::VanishedKernel], kernel, says);

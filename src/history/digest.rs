@@ -65,7 +65,9 @@ impl RunDigest {
 
     /// The digest of any run, for a comparison that somebody asks for.
     pub fn of_any(document: &MatrixDocument) -> Self {
-        let RunRecord { id, started, matrix, selection, interrupted, .. } = document.run.clone();
+        let RunRecord { id, started, matrix, selection, interrupted, finished, .. } = document.run.clone();
+        // A run that goes on, or died, has not come to all of its kernels either.
+        let interrupted = interrupted || !finished;
         let kernels: BTreeMap<_, _> =
             document.kernels.iter().map(|it| (it.name.clone(), KernelDigest::of(it))).collect();
         let cells = document.cells.iter().filter(|cell| !cell.is_unjudged());

@@ -16,6 +16,7 @@ use super::compare::compare;
 use super::digest::RunDigest;
 use super::error::{HistoryError, RowError};
 use super::rebuild::{RebuildReport, build};
+use super::schema::OpenAs;
 use super::{rows, schema};
 use crate::results::{MatrixDocument, RunChanges, find_run, read_document};
 
@@ -70,7 +71,12 @@ impl HistoryFile {
             Ok(changes)
         });
         match added {
-            Ok(changes) => RunConclusion { changes: Some(changes), not_recorded: None },
+            Ok(changes) => {
+                let gone = || io::Error::other("the file cannot be made");
+                let not_recorded =
+                    (!self.exists()).then(|| HistoryError::Io { path: self.path.clone(), source: gone() });
+                RunConclusion { changes: Some(changes), not_recorded }
+            }
             Err(error) => {
                 let changes = self.with(|db| changes(db, &after, since)).ok();
                 let named = || since.map(|since| compare(Some(since), &after, &super::RunsBefore::default()));
@@ -124,7 +130,7 @@ impl HistoryFile {
     pub fn rebuild(&mut self) -> Result<RebuildReport, HistoryError> {
         let _alone = self.lock(FlockOperation::LockExclusive)?;
         let known = match self.exists() {
-            true => match schema::open(&self.path, true) {
+            true => match schema::open(&self.path, OpenAs::Writable) {
                 Ok(db) => rows::all_runs(&db).map(|runs| runs.into_iter().map(|row| row.run.id).collect()).ok(),
                 Err(error @ HistoryError::Newer { .. }) => return Err(error),
                 Err(_) => None,
@@ -160,8 +166,8 @@ impl HistoryFile {
             shared = self.lock(FlockOperation::LockShared).ok();
         }
         self.opened = self.inode();
-        let db = match schema::open(&self.path, true) {
-            Err(HistoryError::Host { .. }) => schema::open(&self.path, false),
+        let db = match schema::open(&self.path, OpenAs::Writable) {
+            Err(HistoryError::Host { .. }) => schema::open(&self.path, OpenAs::ReadOnly),
             opened => opened,
         };
         let done = work(&mut db?).map_err(|error| error.of(&self.path));
@@ -178,7 +184,7 @@ impl HistoryFile {
         if !self.results.is_dir() {
             return Err(why);
         }
-        let mut db = schema::open(Path::new(":memory:"), true)?;
+        let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
         build(&mut db, &self.results).map_err(|error| error.of(&self.path))?;
         work(&mut db).map_err(|error| error.of(&self.path))
     }
@@ -214,7 +220,7 @@ impl HistoryFile {
     fn replace(&self, known: Option<Vec<String>>) -> Result<RebuildReport, HistoryError> {
         let io = |source| HistoryError::Io { path: self.path.clone(), source };
         let new = tempfile::Builder::new().prefix(".history-").tempfile_in(&self.results).map_err(io)?.into_temp_path();
-        let mut db = schema::open(&new, true)?;
+        let mut db = schema::open(&new, OpenAs::New)?;
         let mut report = build(&mut db, &self.results).map_err(|error| error.of(&self.path))?;
         drop(db);
         if known.is_none() && self.exists() {
@@ -227,7 +233,9 @@ impl HistoryFile {
         make_readable(&new).map_err(io)?;
         new.persist(&self.path).map_err(|error| io(error.error))?;
         let known = known.unwrap_or_default();
-        report.dropped = known.into_iter().filter(|run| !report.names.contains(run)).collect();
+        // A folder that is there and could not be read is told as such.
+        let is_gone = |run: &String| !report.names.contains(run) && !self.results.join(run).exists();
+        report.dropped = known.into_iter().filter(is_gone).collect();
         Ok(report)
     }
 

@@ -1,6 +1,6 @@
 //! Removes old runs: their folders and their records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::error::HistoryError;
 use super::file::HistoryFile;
 use super::rebuild::{run_folders, with_causes};
 use super::rows;
-use crate::results::{is_running, read_document};
+use crate::results::{RunSelection, is_running, read_document};
 
 /// How long ago an unfinished run must have written its last results to count as dead. Its lock shows whether it goes on, but
 /// a run of another host may hold none that is seen here.
@@ -34,6 +34,8 @@ pub struct PruneReport {
     pub left: Vec<PrunedRun>,
     /// How many runs stay.
     pub kept: usize,
+    /// Whether something could not be removed, or not as a whole.
+    pub failed: bool,
 }
 
 /// A run that prune looked at.
@@ -67,7 +69,8 @@ pub fn prune(
     for name in run_folders(&results) {
         // A recorded run is a finished one of backproof, and a large matrix.json takes long to read.
         if let Some(row) = recorded.iter().find(|row| row.run.id == name) {
-            newest.see(&row.run.id, &row.run.started, Some(&row.run.matrix));
+            let whole = (row.trusted && !row.run.interrupted).then_some(&row.run.selection);
+            newest.see(&row.run.id, &row.run.started, Some(&row.run.matrix), whole);
             runs.push((name, row.run.started.clone(), true));
             continue;
         }
@@ -75,7 +78,9 @@ pub fn prune(
             Ok(document) if document.run.id == name => {
                 let run = &document.run;
                 let is_run = run.finished && run.arguments.first().is_some_and(|command| command == "run");
-                newest.see(&run.id, &run.started, Some(&run.matrix).filter(|_| is_run));
+                let is_whole = is_run && !run.interrupted && document.cannot_be_trusted.is_empty();
+                let whole = is_whole.then_some(&run.selection);
+                newest.see(&run.id, &run.started, Some(&run.matrix).filter(|_| is_run), whole);
                 runs.push((name, document.run.started, document.run.finished));
             }
             Ok(document) => report.leave(name, None, format!("it is a copy of run {}", document.run.id)),
@@ -93,22 +98,28 @@ pub fn prune(
             report.leave(name.clone(), Some(started), "its start is no time".to_owned());
             continue;
         };
-        if age <= keep || newest.has(name) || latest.as_deref() == Some(Path::new(name)) {
+        if age < keep || newest.has(name) || latest.as_deref() == Some(Path::new(name)) {
             report.kept += 1;
             continue;
         }
         let folder = results.join(name);
         if is_running(&folder) || (!finished && !is_dead(&folder)) {
             report.leave(name.clone(), Some(started), "it is unfinished, and may go on".to_owned());
+        } else if let Err(why) = is_the_run(&folder, name) {
+            report.leave(name.clone(), Some(started), why);
         } else if dry_run {
             report.removed.push(PrunedRun { run: name.clone(), started: Some(started.clone()), why: None });
         } else {
             match remove(&results, name) {
-                Ok(()) => {
+                Ok(rest) => {
                     forgotten.push(name.clone());
-                    report.removed.push(PrunedRun { run: name.clone(), started: Some(started.clone()), why: None });
+                    report.failed |= rest.is_some();
+                    report.removed.push(PrunedRun { run: name.clone(), started: Some(started.clone()), why: rest });
                 }
-                Err(error) => report.leave(name.clone(), Some(started), format!("could not remove it: {error}")),
+                Err(error) => {
+                    report.failed = true;
+                    report.leave(name.clone(), Some(started), format!("could not remove it: {error}"));
+                }
             }
         }
     }
@@ -119,7 +130,7 @@ pub fn prune(
     }
     for row in recorded.iter().rev() {
         let run = &row.run;
-        let is_old = age(&run.started, now).is_some_and(|age| age > keep);
+        let is_old = age(&run.started, now).is_some_and(|age| age >= keep);
         let is_last = last.get(run.matrix.as_str()) == Some(&run.id.as_str());
         if is_old && !is_last && results.join(&run.id).symlink_metadata().is_err() && !forgotten.contains(&run.id) {
             let why = Some("its folder was gone already".to_owned());
@@ -146,19 +157,36 @@ impl PruneReport {
     }
 }
 
-/// The newest run of all, and the newest finished one of each matrix.
+/// Whether a folder still holds the run of its name: the history may be older than what lies there.
+fn is_the_run(folder: &Path, name: &str) -> Result<(), String> {
+    match read_document(folder) {
+        Ok(document) if document.run.id == name => Ok(()),
+        Ok(document) => Err(format!("it is a copy of run {}", document.run.id)),
+        Err(error) => Err(with_causes(&error)),
+    }
+}
+
+/// The newest run of all, the newest finished one of each matrix, and the newest that the next run of a matrix and selection
+/// is compared with.
 #[derive(Default)]
 struct Newest {
     of_all: Option<(String, String)>,
     of_matrix: BTreeMap<String, (String, String)>,
+    of_selection: HashMap<(String, RunSelection), (String, String)>,
 }
 
 impl Newest {
-    /// `matrix` is that of a finished run.
-    fn see(&mut self, id: &str, started: &str, matrix: Option<&String>) {
+    /// `matrix` is that of a finished run, and `whole` what one selected that was neither interrupted nor untrusted.
+    fn see(&mut self, id: &str, started: &str, matrix: Option<&String>, whole: Option<&RunSelection>) {
         let this = (started.to_owned(), id.to_owned());
         if self.of_all.as_ref().is_none_or(|known| *known < this) {
             self.of_all = Some(this.clone());
+        }
+        if let (Some(matrix), Some(selection)) = (matrix, whole) {
+            let last = self.of_selection.entry((matrix.clone(), selection.clone())).or_insert_with(|| this.clone());
+            if *last < this {
+                last.clone_from(&this);
+            }
         }
         if let Some(matrix) = matrix
             && self.of_matrix.get(matrix).is_none_or(|known| *known < this)
@@ -168,7 +196,8 @@ impl Newest {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.of_all.iter().chain(self.of_matrix.values()).any(|(_, id)| id == name)
+        let all = self.of_all.iter().chain(self.of_matrix.values()).chain(self.of_selection.values());
+        all.into_iter().any(|(_, id)| id == name)
     }
 }
 
@@ -195,11 +224,12 @@ fn remove_doomed(results: &Path) {
 }
 
 /// Removes a run's folder. It gets another name first, so that an interruption leaves nothing that looks like a run. Links in
-/// it are removed, and not followed.
-fn remove(results: &Path, name: &str) -> io::Result<()> {
+/// it are removed, and not followed. Returns what is left of it, if anything is.
+fn remove(results: &Path, name: &str) -> io::Result<Option<String>> {
     let doomed = results.join(format!("{DOOMED}{name}"));
     fs::rename(results.join(name), &doomed)?;
-    fs::remove_dir_all(&doomed)
+    let left = |error| format!("files of it are left in {}: {error}", doomed.display());
+    Ok(fs::remove_dir_all(&doomed).err().map(left))
 }
 
 #[cfg(test)]

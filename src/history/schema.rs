@@ -60,18 +60,30 @@ CREATE TABLE kernel (
 ) WITHOUT ROWID;
 ";
 
-/// Opens the history, and makes its tables in an empty file.
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpenAs {
+    /// An empty file, which gets the tables.
+    New,
+    /// A history.
+    Writable,
+    /// A history that cannot be written.
+    ReadOnly,
+}
+
+/// Opens the history. A file without tables is damaged unless it is new: as an empty history it would hide all runs.
 ///
 /// The journal is SQLite's ordinary one and not the write-ahead log, which needs shared memory (no network file system has
 /// it) and a writable folder even to read.
-pub(super) fn open(path: &Path, is_writable: bool) -> Result<Connection, HistoryError> {
-    let mode = match is_writable {
-        true => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+pub(super) fn open(path: &Path, how: OpenAs) -> Result<Connection, HistoryError> {
+    let mode = match how {
+        OpenAs::New => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        OpenAs::Writable => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        OpenAs::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
     };
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let mut connection = connection.map_err(|error| RowError::from(error).of(path))?;
-    let versions = prepare(&mut connection, is_writable).map_err(|error| error.of(path))?;
+    let versions = prepare(&mut connection, how).map_err(|error| error.of(path))?;
     match versions {
         (APPLICATION, VERSION) => Ok(connection),
         (APPLICATION, found) if found > VERSION => Err(HistoryError::Newer { path: path.to_owned(), found }),
@@ -82,12 +94,12 @@ pub(super) fn open(path: &Path, is_writable: bool) -> Result<Connection, History
     }
 }
 
-/// Makes the tables in an empty file. Returns the file's application and version.
-fn prepare(connection: &mut Connection, is_writable: bool) -> Result<(i64, i64), RowError> {
+/// Makes the tables in a new file. Returns the file's application and version.
+fn prepare(connection: &mut Connection, how: OpenAs) -> Result<(i64, i64), RowError> {
     connection.busy_timeout(PATIENCE)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY")?;
     let versions = versions(connection)?;
-    if versions != (0, 0) || !is_writable {
+    if how != OpenAs::New {
         return Ok(versions);
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

@@ -49,9 +49,9 @@ fn subtest(cell: &Cell, number: usize, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  {result} {number} {job}{more}")
 }
 
-/// Diagnostic data in which no parser finds a directive, because that follows the last ` # `.
+/// Diagnostic data in which no parser finds a directive: that follows a `#`.
 fn data(text: &str) -> String {
-    text.replace("# ", "#, ")
+    text.replace('#', "[#]")
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn entry(cell: &Cell) -> String {
     let ticks = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(ticks.max(2) + 1);
     format!(
-        "### {} {}: {}\n\n{}\n\n<details><summary>Evidence</summary>\n\n{fence}text\n{}\n{fence}\n\n</details>\n\n",
+        "### {} {}: {}\n\nWhy: {}\n\n<details><summary>Evidence</summary>\n\n{fence}text\n{}\n{fence}\n\n</details>\n\n",
         cell.kernel,
         cell.job(),
         word(cell),
@@ -146,7 +146,7 @@ mod tests {
         let run = run_of_every_kind();
         let text = as_text(FORMAT, &run);
         assert!(text.starts_with("## backproof: 16 cells: 5 pass"), "{text}");
-        let first = text.find("### second bad: FAIL\n\nruntime: rto:236").expect("the first entry");
+        let first = text.find("### second bad: FAIL\n\nWhy: runtime: rto:236").expect("the first entry");
         let table = text.find("| kernel | release | good | known |").expect("the table");
         assert!(first < table, "{text}");
         let words: usize = text[table..]

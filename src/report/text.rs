@@ -18,7 +18,7 @@ pub fn visible(text: &str) -> String {
 pub(super) fn markdown_text(text: &str) -> String {
     let mut shown = String::new();
     for c in visible(text).chars() {
-        if "\\`*_{}[]<>|#".contains(c) {
+        if "\\`*_{}[]<>|#&~$".contains(c) {
             shown.push('\\');
         }
         shown.push(c);

@@ -165,8 +165,13 @@ impl Folder {
         self.run.finished = true;
         self.run.interrupted = interrupted;
         let written = self.write_document();
-        (self.room, self.lease) = (None, None);
+        self.room = None;
         written
+    }
+
+    /// What shows that the run still goes on, as when its reports are written.
+    pub fn take_lease(&mut self) -> Option<RunLease> {
+        self.lease.take()
     }
 
     /// When to write matrix.json, if it is out of date.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 /// The lock of a run that goes on.
 #[derive(Debug)]
-pub(super) struct RunLease(#[expect(dead_code, reason = "the lock is released when it is closed")] File);
+pub struct RunLease(#[expect(dead_code, reason = "the lock is released when it is closed")] File);
 
 impl RunLease {
     /// Locks the folder. None where the file system has no locks; the run looks dead to others then.

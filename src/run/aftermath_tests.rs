@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use std::collections::BTreeMap;
 
 use backproof_protocol::{Conclusion, Message, Report};
@@ -42,13 +40,7 @@ fn end(before: Option<u64>, tainted: Option<u64>, leaks: Option<LeakScan>) -> Bo
 fn settled(crash: &str, end: &BootEnd) -> (&'static str, String) {
     let (oracle, sysctls) = (oracle(crash), BTreeMap::new());
     let ran = Ran { sysctls: &sysctls, own_program: true };
-    let terms = JobTerms {
-        ran,
-        crash: Some(CrashWanted::Described(&oracle)),
-        deadline: Duration::ZERO,
-        strings: &[],
-        alone: true,
-    };
+    let terms = JobTerms { ran, crash: Some(CrashWanted::Described(&oracle)), strings: &[], alone: true };
     let settlement = by_boot(&"a-bug".parse().expect("a job"), terms, end);
     match settlement.boots {
         Boots::Showed(finding) if finding.is_affected() => {
@@ -260,13 +252,7 @@ async fn books_of_scripted_guests_decide_their_cells() {
         let failure = end.failure.clone();
         let (sysctls, oracle) = (BTreeMap::new(), oracle(crash));
         let ran = Ran { sysctls: &sysctls, own_program: true };
-        let terms = JobTerms {
-            ran,
-            crash: Some(CrashWanted::Described(&oracle)),
-            deadline: Duration::ZERO,
-            strings: &[],
-            alone: true,
-        };
+        let terms = JobTerms { ran, crash: Some(CrashWanted::Described(&oracle)), strings: &[], alone: true };
         let boots = by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots;
         let found = match &boots {
             Boots::Showed(finding) if finding.is_affected() => "fail",

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::recording::Recording;
 use crate::kernel::{FileError, Store, hex};
-use crate::vm::{Boot, DeathPlace, QemuCommand, Transcript};
+use crate::vm::{Boot, DeathPlace, FailureKind, QemuCommand, Transcript};
 use crate::words::KernelName;
 
 /// Which boots a run takes from the cache.
@@ -100,6 +100,14 @@ impl CachedBoot {
     pub(super) fn difference(&self, boot: &Boot) -> Option<String> {
         if boot.time.is_none() || boot.end.as_ref().is_err_and(|failure| failure.kind.is_of_the_host()) {
             return None;
+        }
+        if boot.own_death.is_none() && boot.end.as_ref().is_err_and(|f| matches!(f.kind, FailureKind::Splat(_))) {
+            // The watch ended it, sooner or later, so only the beginnings can be compared.
+            let cut = |a: &[u8], b: &[u8]| a[..a.len().min(b.len())].to_vec();
+            let (now, then) = (&boot.transcript, &self.transcript);
+            let begun = Transcript { console: cut(&now.console, &then.console), agent: cut(&now.agent, &then.agent) };
+            let known = Transcript { console: cut(&then.console, &now.console), agent: cut(&then.agent, &now.agent) };
+            return begun.difference(&known).map(|first| first.to_string());
         }
         boot.transcript.difference(&self.transcript).map(|first| first.to_string())
     }

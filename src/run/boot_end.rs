@@ -38,8 +38,8 @@ pub struct WireRecord {
 pub struct BootEnd {
     /// The kernel's release string, if the guest came that far.
     pub release: Option<String>,
-    /// The guest's clock when the agent said hello.
-    pub greeted_at: Option<Duration>,
+    /// The guest's clock when each job began, by its id.
+    pub began: BTreeMap<String, Duration>,
     /// The counters that the agent found.
     pub counters: BTreeSet<String>,
     /// What the reproducers concluded.
@@ -83,7 +83,6 @@ impl BootEnd {
         let busy = boot.host.too_busy().filter(|_| boot.time.is_none()).map(|busy| too_busy(&busy, jobs));
         let mut end = Self {
             release: boot.hello().map(|hello| hello.release.clone()),
-            greeted_at: boot.hello().map(|hello| Duration::from_millis(hello.uptime_ms)),
             counters: boot.hello().map(counters).unwrap_or_default(),
             failure: boot.end.as_ref().err().map(|failure| describe(failure, busy.as_deref())),
             death: boot.end.as_ref().err().cloned().map(Box::new),
@@ -120,7 +119,8 @@ impl BootEnd {
                     }
                     Err(error) => tracing::warn!(job = line.job, %error, "a time line is lost"),
                 },
-                Message::Started { job, tainted } => {
+                Message::Started { job, tainted, uptime_ms } => {
+                    end.began.extend(uptime_ms.map(|at| (job.clone(), Duration::from_millis(at))));
                     end.started.insert(job.clone());
                     end.tainted.extend(tainted.map(|value| (job.clone(), value)));
                 }

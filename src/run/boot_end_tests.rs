@@ -75,7 +75,7 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
         let boot = Boot { end: Err(failed(kind)), ..boot_of(Vec::new(), host) };
         BootEnd::of(&boot, jobs).failure.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
     };
-    let hang = || FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(60), halted: false };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(60), limit: None };
     let said = "host too busy: 17 runnable on 2 processors";
     for (kind, host, jobs, end) in [
         (hang(), busy(), 2, format!("; {said}; rerun with --jobs 1")),
@@ -97,8 +97,7 @@ fn errors_of_a_busy_host_say_so_with_the_remedy() {
     let settled = |conclusion, host| {
         let end = BootEnd::of(&boot_of(vec![report(conclusion)], host), 2);
         let ran = Ran { sysctls: &sysctls, own_program: false };
-        let terms =
-            crate::run::settle::JobTerms { ran, crash: None, deadline: Duration::ZERO, strings: &[], alone: true };
+        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone: true };
         match by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots {
             Boots::Broke(reason) => reason,
             other => panic!("{other:?}"),
@@ -117,16 +116,17 @@ fn program_that_said_affected_is_believed_only_if_its_guest_died_by_itself() {
         Failure { kind, title, stage, excerpt: Vec::new(), last_lines: Vec::new() }
     };
     let busy = || HostRecord { runnable: 17.0, processors: 2, ..HostRecord::default() };
-    let hang = || FailureKind::Hang { waiting: AwaitedEvent::End, after: Duration::from_secs(60), halted: false };
+    let hang = || FailureKind::Hang { waiting: AwaitedEvent::End, after: Duration::from_secs(60), limit: None };
     let settled = |kind, host, alone| {
         let (job, why, checks) = ("a-bug".to_owned(), "seen".to_owned(), Vec::new());
         let report =
             Report { job: job.clone(), conclusion: Conclusion::Affected, why, checks, reported: false, took_ms: 1 };
-        let boot = boot_of(vec![Message::Started { job, tainted: None }, Message::Report(report)], host);
+        let boot =
+            boot_of(vec![Message::Started { job, tainted: None, uptime_ms: None }, Message::Report(report)], host);
         let end = BootEnd::of(&Boot { end: Err(failed(kind)), ..boot }, 2);
         let sysctls = BTreeMap::new();
         let ran = Ran { sysctls: &sysctls, own_program: true };
-        let terms = crate::run::settle::JobTerms { ran, crash: None, deadline: Duration::ZERO, strings: &[], alone };
+        let terms = crate::run::settle::JobTerms { ran, crash: None, strings: &[], alone };
         by_boot(&"a-bug".parse().expect("a job"), terms, &end).boots
     };
     for (kind, host, alone, is_believed) in [

@@ -129,7 +129,7 @@ fn special_reports_have_kinds_of_their_own() {
 fn hang_counts_only_for_the_job_that_hangs() {
     let hang = |job: &str| {
         let waiting = AwaitedEvent::Report { job: job.to_owned() };
-        let kind = FailureKind::Hang { waiting, after: Duration::from_secs(9), halted: false };
+        let kind = FailureKind::Hang { waiting, after: Duration::from_secs(9), limit: None };
         let dump =
             "NMI backtrace for cpu 0\nRIP: 0010:my_spin+0x1/0x2\nKernel panic - not syncing: NMI: Not continuing";
         Failure { kind, ..death(SplatKind::Oops, dump) }

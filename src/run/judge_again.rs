@@ -1,11 +1,10 @@
 //! Judges a cell again by a replayed boot.
 
-use std::time::Duration;
-
 use super::boot_end::BootEnd;
 use super::boots::milliseconds;
 use super::cell::{Cell, CellTrials};
 use super::crash::CrashWanted;
+use super::reach::{self, tell_reach};
 use super::settle::{JobTerms, Settlement, by_boot};
 use crate::evidence::Witness;
 use crate::evidence::exhibits::Said;
@@ -18,8 +17,8 @@ use crate::verdict::{Boots, Case};
 pub struct ReplayedJob<'a> {
     /// How it ran.
     pub ran: Ran<'a>,
-    /// Its time limit in the guest.
-    pub deadline: Duration,
+    /// Whether the guest's time and accelerator are those of the run.
+    pub same_terms: bool,
     /// Whether nothing else ran in its guest.
     pub alone: bool,
     /// Its bug, if the run recorded the dossier.
@@ -37,6 +36,7 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
     {
         // The control decided then what this silence is worth.
         match then.judgement.findings.iter().find(|finding| finding.witness == Witness::Runtime) {
+            Some(_) if !job.same_terms => finding.why += "; its positive control ran on other terms",
             Some(before) => (finding.strength, finding.why) = (before.strength, before.why.clone()),
             None => {
                 settlement.boots = Boots::Broke(then.judgement.reason.clone().unwrap_or_default());
@@ -69,18 +69,24 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
 
 /// How the boot settles the job, by the rules of a run.
 fn settle_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Settlement {
-    let ReplayedJob { ran, deadline, alone, bug, profile } = job;
+    let ReplayedJob { ran, alone, bug, profile, .. } = job;
     let described = bug.and_then(|bug| bug.reproducer.as_ref()).and_then(ReproducerSpec::own);
     let crash = match described.and_then(|own| own.crash.as_ref()) {
         Some(oracle) => Some(CrashWanted::Described(oracle)),
         None => then.trials.crash.as_ref().map(CrashWanted::Again),
     };
     let strings = bug.map_or(&[][..], |bug| &bug.strings);
-    let terms = JobTerms { ran, crash, deadline, strings, alone };
+    let terms = JobTerms { ran, crash, strings, alone };
     // A report that came before another's death stands.
     let alive = (!alone && end.failure.is_some() && end.has_report(&then.job()))
         .then(|| BootEnd { failure: None, ..end.clone() });
     let settlement = by_boot(&then.job(), terms, alive.as_ref().unwrap_or(end));
+    let wanted = described.map_or(&[][..], |own| &own.reach);
+    let said = end.reach.get(&then.job().to_string()).filter(|_| end.failure.is_none() || alive.is_some());
+    let reached = reach::sum([&reach::counted(wanted, said)].into_iter());
+    let mut boots = settlement.boots;
+    tell_reach(wanted, &reached, &mut boots);
+    let settlement = Settlement { boots, ..settlement };
     match (settlement.boots, profile) {
         (Boots::Broke(reason), Some(profile)) => {
             Settlement { boots: Boots::Broke(profile.explain(&reason, &end.notes)), ..settlement }

@@ -193,14 +193,17 @@ fn tell(job: &Unproven<'_>, control: Result<Booted, String>, booted: &mut Booted
     if let Boots::Showed(finding) = &mut booted.settlement.boots {
         // Another program shows the bug as often as it likes; the same one on the other kernel shows how often it can.
         let same = matches!(job.control.kind, PositiveControl::Without(_));
-        let too_few = if same { SeedCount::more_seeds(seeds, booted.seeds) } else { None };
+        let too_few = if same { SeedCount::seeds_to_prove(seeds, booted.seeds) } else { None };
         match (shown, too_few) {
             (Shown::Yes, None) => *finding = proven_by(finding, &format!("{what} shows the bug: {first}")),
             (Shown::Yes, Some(needed)) => {
                 finding.why += &format!(
-                    "; {what} shows the bug, but not under every seed, so this silence may be chance: --seeds {needed} \
-                     suffices"
+                    "; {what} shows the bug, but in so few schedules this silence may be chance: --seeds {needed} suffices"
                 );
+            }
+            (Shown::No, _) if !job.trial.profile.sysctls.is_empty() || job.trial.profile.cmdline.is_some() => {
+                finding.why +=
+                    &format!("; its positive control ({what}) shows nothing under this profile, either: {first}");
             }
             (Shown::No, _) => {
                 let why = format!("its positive control failed: {what} must show the bug, but does not: {first}");

@@ -6,6 +6,9 @@ use std::fmt;
 use backproof_protocol::{FunctionEntries, Reach};
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Strength;
+use crate::verdict::Boots;
+
 /// The longest reason of a guest to keep, in characters.
 const MAX_WHY: usize = 300;
 
@@ -84,6 +87,22 @@ pub(super) fn sum<'a>(boots: impl Iterator<Item = &'a BTreeMap<String, Result<u6
         reach.entry(name.clone()).or_default().add(counted);
     }
     reach
+}
+
+/// Adds to a finding whether the functions ran that a dossier names. Without them, silence shows nothing.
+pub(super) fn tell_reach(wanted: &[String], counted: &CellReach, boots: &mut Boots) {
+    let Boots::Showed(finding) = boots else { return };
+    if wanted.is_empty() || finding.is_affected() || finding.strength != Strength::Weak {
+        return;
+    }
+    let counted: Vec<_> = wanted.iter().filter_map(|name| Some((name, counted.get(name)?))).collect();
+    let shown: Vec<String> = counted.iter().map(|(name, reach)| format!("{name} {reach}")).collect();
+    if !counted.is_empty() && counted.iter().all(|(_, reach)| reach.was_entered() == Some(false)) {
+        let why = format!("its silence shows nothing, because it did not reach the code: {}", shown.join(", "));
+        *boots = Boots::Broke(why);
+    } else {
+        finding.why += &format!("; {}", shown.join(", "));
+    }
 }
 
 /// A guest's words, bounded.

@@ -43,6 +43,24 @@ impl SeedCount {
         (silent.tried < needed).then_some(needed)
     }
 
+    /// How many seeds it takes on both kernels to prove a silence by a bad kernel, if it shows the bug under as large a share of
+    /// them as it did: with a confidence of 95 %, at most 5 % of all such tries stay silent. None if there were enough.
+    pub(super) fn seeds_to_prove(bad: Option<Self>, silent: Option<Self>) -> Option<u32> {
+        let of = |count: Option<Self>| count.map_or((1, 1), |count| (count.affected, count.tried.max(1)));
+        let (affected, tried) = of(bad);
+        let silent = silent.map_or(1, |count| count.tried);
+        let doubt = 1.0 - CONFIDENCE / 100.0;
+        let proves = |affected: u32, tried: u32, silent: u32| {
+            (1.0 - least_share(affected, tried, doubt)).powi(i32::try_from(silent).unwrap_or(i32::MAX)) <= doubt
+        };
+        if proves(affected, tried, silent) {
+            return None;
+        }
+        let of_more = |more: u32| (u64::from(affected) * u64::from(more) / u64::from(tried)) as u32;
+        let suffices = |more: &u32| proves(of_more(*more), *more, *more);
+        Some((tried.max(silent) + 1..=PROOF_MOST).find(suffices).unwrap_or(PROOF_MOST))
+    }
+
     /// Adds to the settlement that decides which seeds it speaks of.
     pub(super) fn tell(self, settlement: &mut Settlement, seed: Option<u32>) {
         match (&mut settlement.boots, seed) {
@@ -69,6 +87,33 @@ impl fmt::Display for SeedCount {
         }
         Ok(())
     }
+}
+
+/// The most seeds to propose.
+const PROOF_MOST: u32 = 2000;
+
+/// The least share of schedules that show the bug, if `affected` of `tried` did: the lower bound of Clopper and Pearson
+/// (Biometrika 26, 1934), which more than that many show with a chance of `doubt`.
+fn least_share(affected: u32, tried: u32, doubt: f64) -> f64 {
+    if affected == 0 {
+        return 0.0;
+    }
+    // The chance of at least `affected` of `tried`.
+    let tail = |share: f64| {
+        let mut log = f64::from(tried) * (1.0 - share).ln();
+        let mut below = 0.0;
+        for k in 0..affected {
+            below += log.exp();
+            log += (f64::from(tried - k) / f64::from(k + 1)).ln() + (share / (1.0 - share)).ln();
+        }
+        1.0 - below
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..50 {
+        let middle = (low + high) / 2.0;
+        if tail(middle) < doubt { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// How much a schedule's settlement decides: one that shows the bug decides for all, and one that broke leaves a question open.

@@ -14,7 +14,7 @@ use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
 use crate::matrix::{Needs, ReproducerSpec, TaintFlags, TellingString};
 use crate::verdict::Boots;
-use crate::vm::{Failure, FailureKind, Printk};
+use crate::vm::{AwaitedEvent, Failure, FailureKind, Printk};
 use crate::words::{BugId, JobId};
 
 /// Whether a reproducer applies to a kernel, as far as its packages tell.
@@ -102,8 +102,6 @@ pub struct JobTerms<'a> {
     pub ran: Ran<'a>,
     /// The crash that is the bug.
     pub crash: Option<CrashWanted<'a>>,
-    /// Its time limit in the guest.
-    pub deadline: Duration,
     /// The bug's telling strings.
     pub strings: &'a [TellingString],
     /// Whether nothing else ran in its guest.
@@ -120,7 +118,10 @@ pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
         (Some(failure), _) => {
             let showed = death(&id, terms, end, report.as_ref());
             crash = showed.as_ref().and_then(|(_, crash)| crash.clone());
-            showed.map_or_else(|| Boots::Broke(other_death(terms, end, failure)), |(finding, _)| Boots::Showed(finding))
+            showed.map_or_else(
+                || Boots::Broke(other_death(&id, terms, end, failure)),
+                |(finding, _)| Boots::Showed(finding),
+            )
         }
         (None, None) => Boots::Broke("the agent ended without a report of this reproducer".to_owned()),
         (None, Some(report)) => match (books.bug.take(), weigh(report, terms.ran)) {
@@ -161,11 +162,9 @@ fn death(
     if !is_own {
         return None;
     }
-    if slow(terms, end, death).is_some() {
-        return None;
-    }
     let tainted = end.tainted.get(id).copied().map(TaintFlags::of);
-    if let Some(seen) = terms.crash.and_then(|wanted| crash::fitting(wanted, id, death, tainted)) {
+    let crash = terms.crash.filter(|_| slow(id, end, death).is_none());
+    if let Some(seen) = crash.and_then(|wanted| crash::fitting(wanted, id, death, tainted)) {
         let why = format!("the kernel crashed as the dossier describes ({}): {}", seen.kind, seen.title);
         let finding = Finding::new(Witness::Runtime, StateSet::affected(), Strength::Decisive, why);
         return Some((finding, Some(seen)));
@@ -188,15 +187,16 @@ fn death(
 /// deadline, and is above it.
 const HANG_GRACE: Duration = Duration::from_secs(1);
 
-/// How far a guest had come by its own clock, if it was only too slow to reach a job's deadline: under emulation, some
-/// instructions take much longer than the guest's clock says. None if it hung, or its clock is unknown.
-fn slow(terms: JobTerms<'_>, end: &BootEnd, death: &Failure) -> Option<Duration> {
-    let FailureKind::Hang { halted: false, .. } = death.kind else { return None };
+/// How far a guest had come with a job by its own clock, and the job's limit, if it was only too slow to reach it: under
+/// emulation, some instructions take much longer than the guest's clock says. None if it hung, or its kernel prints no times.
+fn slow(id: &str, end: &BootEnd, death: &Failure) -> Option<(Duration, Duration)> {
+    let FailureKind::Hang { waiting: AwaitedEvent::Report { job }, limit: Some(limit), .. } = &death.kind else {
+        return None;
+    };
+    let began = end.began.get(id).filter(|_| job == id)?;
     let last = death.excerpt.iter().rev().find_map(|line| Printk::parse(line).seconds)?;
-    let earlier: u64 = end.reports.iter().map(|report| report.took_ms).sum();
-    let began = end.greeted_at?.saturating_add(Duration::from_millis(earlier));
-    let ran = Duration::try_from_secs_f64(last).ok()?.saturating_sub(began);
-    (ran < terms.deadline + HANG_GRACE).then_some(ran)
+    let ran = Duration::try_from_secs_f64(last).ok()?.saturating_sub(*began);
+    (ran < limit.saturating_add(HANG_GRACE)).then_some((ran, *limit))
 }
 
 /// The bug, as the kernel's books show it.
@@ -220,12 +220,12 @@ fn beside_books(mut finding: Finding, books: BooksShown) -> Boots {
 }
 
 /// A death that shows nothing, in words.
-fn other_death(terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> String {
+fn other_death(id: &str, terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> String {
     match (terms.crash, &end.death) {
-        (Some(_), Some(death)) if let Some(ran) = slow(terms, end, death) => format!(
+        (Some(_), Some(death)) if let Some((ran, limit)) = slow(id, end, death) => format!(
             "not known to hang: by its own clock the guest had run the program for {:.1} s only, of {:.1} s: {failure}",
             ran.as_secs_f64(),
-            terms.deadline.as_secs_f64(),
+            limit.as_secs_f64(),
         ),
         (Some(_), Some(death)) if matches!(death.kind, FailureKind::Splat(_)) => {
             format!("not the crash that the dossier describes: {failure}")

@@ -8,8 +8,8 @@ use backproof_protocol::{Job, ProgramRun};
 use super::boot_end::BootEnd;
 use super::boots::Booted;
 use super::crash::CrashWanted;
+use super::reach::tell_reach;
 use super::settle::{JobTerms, Settlement, by_boot};
-use crate::evidence::Strength;
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, GuestProgram};
 use crate::kernel::module_name;
@@ -62,11 +62,7 @@ impl<'a> Trial<'a> {
     pub(super) fn settle(&self, end: &BootEnd, alone: bool) -> Settlement {
         let ran = Ran { sysctls: &self.profile.sysctls, own_program: self.program.is_some() };
         let crash = self.reproducer.own().and_then(|own| own.crash.as_ref()).map(CrashWanted::Described);
-        let settlement = by_boot(
-            &self.id(),
-            JobTerms { ran, crash, deadline: self.reproducer.deadline, strings: self.strings, alone },
-            end,
-        );
+        let settlement = by_boot(&self.id(), JobTerms { ran, crash, strings: self.strings, alone }, end);
         match settlement.boots {
             Boots::Broke(reason) => {
                 Settlement { boots: Boots::Broke(self.profile.explain(&reason, &end.notes)), ..settlement }
@@ -114,21 +110,9 @@ impl<'a> Trial<'a> {
         self.reproducer.own().map_or(&[], |own| &own.reach)
     }
 
-    /// Adds to what its boots showed whether the functions ran that its dossier names. Without them, silence shows nothing.
+    /// Adds to what its boots showed whether the functions ran that its dossier names.
     pub(super) fn tell_reach(&self, booted: &mut Booted) {
-        let Boots::Showed(finding) = &mut booted.settlement.boots else { return };
-        let wanted = self.reach();
-        if wanted.is_empty() || finding.is_affected() || finding.strength != Strength::Weak {
-            return;
-        }
-        let counted: Vec<_> = wanted.iter().filter_map(|name| Some((name, booted.reach.get(name)?))).collect();
-        let shown: Vec<String> = counted.iter().map(|(name, reach)| format!("{name} {reach}")).collect();
-        if !counted.is_empty() && counted.iter().all(|(_, reach)| reach.was_entered() == Some(false)) {
-            let why = format!("its silence shows nothing, because it did not reach the code: {}", shown.join(", "));
-            booted.settlement.boots = Boots::Broke(why);
-        } else {
-            finding.why += &format!("; {}", shown.join(", "));
-        }
+        tell_reach(self.reach(), &booted.reach, &mut booted.settlement.boots);
     }
 
     /// What it asks of its guest.

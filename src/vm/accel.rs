@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn hang() -> FailureKind {
-        FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(1), halted: false }
+        FailureKind::Hang { waiting: AwaitedEvent::Hello, after: Duration::from_secs(1), limit: None }
     }
 
     #[test]

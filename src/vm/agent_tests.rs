@@ -20,7 +20,7 @@ fn hello(version: u32) -> Message {
 }
 
 fn started(job: &str) -> Message {
-    Message::Started { job: job.into(), tainted: None }
+    Message::Started { job: job.into(), tainted: None, uptime_ms: None }
 }
 
 fn report(job: &str) -> Message {

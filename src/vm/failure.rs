@@ -73,8 +73,9 @@ pub enum FailureKind {
         waiting: AwaitedEvent,
         /// For how long.
         after: Duration,
-        /// Whether the processor had halted with interrupts off, so that nothing could follow.
-        halted: bool,
+        /// The job's time limit in the guest, if its report was awaited until then. None if the processor had halted with
+        /// interrupts off, so that nothing could follow.
+        limit: Option<Duration>,
     },
 }
 

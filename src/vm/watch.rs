@@ -17,12 +17,10 @@ use super::console::{self, Monitor, Stage};
 use super::deadlines::Deadlines;
 use super::failure::{AwaitedEvent, Failure, FailureKind};
 use super::halt::HaltQuestion;
-use super::impostor::{contradicts_image, impostor};
+use super::impostor::contradicts_image;
 use super::machine::{Happening, Machine, MachineExit, Qmp};
-use super::pace::STARVED;
 use super::time::VirtualTime;
 use super::transcript::Transcript;
-use super::verdict;
 
 /// The longest interval between two looks at the clock of a guest in virtual time.
 const TICK: Duration = Duration::from_millis(50);
@@ -305,7 +303,12 @@ impl Watch<'_> {
             self.end(Some((FailureKind::Accelerator, title)));
             return self.cut_short();
         }
-        self.end(Some((FailureKind::Hang { waiting, after, halted: limit.is_none() }, title)));
+        let job_limit = match &waiting {
+            AwaitedEvent::Report { job } if limit.is_some() => self.limits.get(job.as_str()).copied(),
+            _ => None,
+        };
+        let limit = job_limit.map(|limit| limit / self.time.map_or(1, |_| VirtualTime::PATIENCE));
+        self.end(Some((FailureKind::Hang { waiting, after, limit }, title)));
         // An incomplete line belongs to the time before.
         self.console.end();
         if self.console.is_hit() {
@@ -359,51 +362,10 @@ impl Watch<'_> {
             .iter()
             .find_map(|m| if let Message::Hello(hello) = m { Some(hello.release.as_str()) } else { None })
     }
-
-    fn finish(mut self, exit: &MachineExit) -> Boot {
-        self.console.end();
-        let impostor = self.reported().and_then(|said| impostor(said, self.console.banner(), self.image_release));
-        // A guest in virtual time notices only a host that has given it up.
-        let is_real = self.time.is_none();
-        let ending = self.ending.take().and_then(|ending| ending.why);
-        // QEMU said so, even if it was slow to leave and had to be killed.
-        let by_itself = ending.is_none() && self.shutdown.as_deref().is_some_and(verdict::is_guest_s);
-        let end = match verdict::conclude(&verdict::Evidence {
-            accel: self.accel,
-            stage: self.stage,
-            console: &self.console,
-            ended: self.agent.ended(),
-            ending,
-            impostor,
-            frozen: exit.host.freezes.iter().find(|freeze| is_real || freeze.lasted >= STARVED),
-            frozen_since_hello: self.greeted.filter(|_| is_real).and_then(|greeted| exit.host.frozen_since(greeted)),
-            shutdown: self.shutdown.as_deref(),
-            exit,
-        }) {
-            None => {
-                Ok(Finished { reports: self.agent.jobs_in(JobState::Reported).count().try_into().unwrap_or(u32::MAX) })
-            }
-            Some((kind, title, excerpt)) => {
-                Err(Failure { kind, title, stage: self.stage, excerpt, last_lines: self.console.last_lines() })
-            }
-        };
-        Boot {
-            accel: self.accel,
-            time: self.time,
-            transcript: self.transcript,
-            stage: self.stage,
-            banner: self.console.banner().map(str::to_owned),
-            running: self.agent.jobs_in(JobState::Running).map(str::to_owned).collect(),
-            messages: self.messages,
-            own_death: self.death.filter(|_| by_itself && end.is_err()),
-            end,
-            warnings: self.console.warnings(),
-            wall: self.wall.elapsed(),
-            cpu: exit.cpu,
-            host: exit.host.clone(),
-        }
-    }
 }
+
+#[path = "watch_result.rs"]
+mod result;
 
 #[cfg(test)]
 #[path = "watch_tests.rs"]

@@ -59,7 +59,11 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
     }
     let ipv6 = features.has("ipv6");
     let start = |port: &mut Port, job: &Job, own_namespace, turn| {
-        port.say(&Message::Started { job: job.id.clone(), tainted: books::tainted(&job.run.books) });
+        port.say(&Message::Started {
+            job: job.id.clone(),
+            tainted: books::tainted(&job.run.books),
+            uptime_ms: Some(super::uptime_ms()),
+        });
         let task = Task { job: job.clone(), own_namespace, ipv6, turn };
         // A task consists of strings and numbers, which always serialize.
         let task = serde_json::to_string(&task).unwrap_or_default();
@@ -106,7 +110,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
 
 /// Sends a report that needs no process, after a start message, because the protocol requires one.
 fn conclude(port: &mut Port, job: &str, conclusion: Conclusion, why: String) -> u32 {
-    port.say(&Message::Started { job: job.to_owned(), tainted: None });
+    port.say(&Message::Started { job: job.to_owned(), tainted: None, uptime_ms: None });
     port.say(&Message::Report(Report {
         job: job.to_owned(),
         conclusion,

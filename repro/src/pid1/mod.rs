@@ -90,17 +90,22 @@ fn read_plan(path: &Path) -> Result<Plan, String> {
     }
 }
 
+/// The guest's clock, in milliseconds.
+fn uptime_ms() -> u64 {
+    let up = clock_gettime(ClockId::Boottime);
+    u64::try_from(up.tv_sec * 1000 + up.tv_nsec / 1_000_000).unwrap_or(0)
+}
+
 /// Describes this agent and its kernel.
 pub(crate) fn hello(features: &Features) -> Hello {
     let uname = rustix::system::uname();
-    let up = clock_gettime(ClockId::Boottime);
     Hello {
         version: VERSION,
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         release: uname.release().to_string_lossy().into_owned(),
         build: uname.version().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
-        uptime_ms: u64::try_from(up.tv_sec * 1000 + up.tv_nsec / 1_000_000).unwrap_or(0),
+        uptime_ms: uptime_ms(),
         features: features.all().clone(),
     }
 }
