@@ -305,6 +305,12 @@ fn pass_without_a_control_is_no_answer_if_strict() {
     let (reaches, misses) = (ended(&document, "reaches"), ended(&document, "misses"));
     assert!(reaches.0 == "pass" && reaches.2.contains("; do_group_exit ran "), "{reaches:?}");
     assert!(misses.0 == "error" && misses.2.contains("did not reach the code: tcp_fragment never ran"), "{misses:?}");
+    let missing = cell(&document, "debian-12", "misses");
+    assert_eq!(missing["fault"], "reproducer");
+    let boot = missing["boots"][0].as_str().and_then(|boot| boot.strip_prefix("boot-")).expect("a boot");
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", boot, "--accel", "tcg", "--format", "json"]);
+    let document: Value = serde_json::from_str(&replayed.stdout).expect("a document");
+    assert_eq!(cell(&document, "debian-12", "misses")["fault"], "reproducer");
     let (ran, document) = lab.judge(&["--strict", "--bug", "reaches"]);
     ran.ends_with(3);
     let strict = ended(&document, "reaches");

@@ -16,15 +16,16 @@ fn lab(bugs: &[(&str, &str)]) -> Lab {
          linux-image-cloud-amd64, suite: bookworm }}\n",
         names.join(", ")
     ));
-    let source = lab.write("run.rs", include_str!("own_programs/rooted.rs"));
     fs::create_dir_all(lab.path("bugs/root/usr/bin")).expect("a folder");
-    let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
-    let program = lab.path("bugs/root/usr/bin/run");
-    assert!(Command::new("rustc").args(flags).arg(&program).arg(source).status().expect("rustc").success());
+    lab.build_static("rooted", "bugs/root/usr/bin/run");
     symlink("usr/bin", lab.path("bugs/root/bin")).expect("a link");
     lab.write("bugs/root/etc/release", "of the rootfs");
-    for (path, text) in [("bugs/root/script", "#!/bin/run\n"), ("bugs/orphan", "#!/bin/gone\n"), ("bugs/data.txt", "x")]
-    {
+    for (path, text) in [
+        ("bugs/root/script", "#!/bin/run\n"),
+        ("bugs/orphan", "#!/bin/gone\n"),
+        ("bugs/data.txt", "x"),
+        ("bugs/sh", "x"),
+    ] {
         let script = lab.write(path, text);
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).expect("permissions");
     }
@@ -47,7 +48,7 @@ fn lab(bugs: &[(&str, &str)]) -> Lab {
 fn program_sees_its_rootfs_and_leaves_nothing_in_it() {
     // Each finds the file of the rootfs, and none of what an earlier one wrote.
     let bugs = [
-        ("folder", "rootfs: root, program: /bin/run, args: [again], runs: 1, files: [data.txt]"),
+        ("folder", "rootfs: root, program: /bin/run, args: [again], runs: 1, files: [data.txt, sh]"),
         ("script", "rootfs: root, program: /script, files: [data.txt]"),
         ("tarball", "rootfs: root.tar.gz, program: /usr/bin/run, files: [data.txt]"),
         ("beside", "rootfs: root.tar.gz, program: ./root/usr/bin/run, files: [data.txt]"),

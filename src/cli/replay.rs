@@ -190,7 +190,7 @@ impl TranscriptComparison {
 /// The first boot under the last accelerator that judged something: earlier boots may have failed because of KVM, and one that
 /// was repeated may have been cut short by the host.
 fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
-    let boots = document.kernels.iter().find(|k| k.name == *kernel).map_or(&[][..], |k| &k.boots);
+    let boots = boots_of(document, kernel);
     let own = document.cells.iter().filter(|cell| cell.kernel == *kernel);
     let retried: Vec<&String> = own.flat_map(|cell| &cell.trials.retried).map(|retried| &retried.boot).collect();
     let judged = |boot: &&BootRecord| boot.control.is_none() && !retried.contains(&&boot.id().folder());
@@ -198,9 +198,12 @@ fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
     boots.iter().filter(judged).find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
 }
 
+fn boots_of<'a>(document: &'a MatrixDocument, kernel: &KernelName) -> &'a [BootRecord] {
+    document.kernels.iter().find(|record| record.name == *kernel).map_or(&[], |record| &record.boots)
+}
+
 fn boot_record<'a>(document: &'a MatrixDocument, kernel: &KernelName, number: u32) -> Option<&'a BootRecord> {
-    let kernel = document.kernels.iter().find(|record| record.name == *kernel)?;
-    kernel.boots.iter().find(|boot| boot.number == number)
+    boots_of(document, kernel).iter().find(|boot| boot.number == number)
 }
 
 /// What this boot was, if it judges no cell.

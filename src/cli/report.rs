@@ -1,4 +1,4 @@
-//! `backproof report`: shows a finished run.
+//! `backproof report`: shows a run, also one that is still going on.
 
 use super::{ReportArgs, Stop, ended, page_file, report_files, show_run};
 use crate::exit::Exit;

@@ -13,7 +13,7 @@ mod program;
 mod rootfs;
 
 pub use libraries::{Libraries, Library};
-pub use program::{GuestProgram, PROGRAM_MAX, ProgramError, ProgramRoot};
+pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
 pub use rootfs::Rootfs;
 use rootfs::RootfsEntry;
 

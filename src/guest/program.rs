@@ -12,6 +12,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use super::libraries::{ElfNeeds, Libraries};
 use super::rootfs::Rootfs;
+use crate::matrix::RootfsSource;
 use crate::words::BugId;
 
 /// The largest program, in bytes. A guest has it twice while its initramfs is unpacked.
@@ -38,15 +39,6 @@ struct GuestFile {
     name: String,
     mode: u32,
     bytes: Vec<u8>,
-}
-
-/// The rootfs of a program.
-#[derive(Clone, Copy, Debug)]
-pub struct ProgramRoot<'a> {
-    /// A folder or a tarball.
-    pub path: &'a Path,
-    /// Whether the program's path is one in it.
-    pub has_program: bool,
 }
 
 /// A file that cannot run in a guest.
@@ -83,13 +75,13 @@ impl GuestProgram {
         bug: &BugId,
         path: &Path,
         beside: &[PathBuf],
-        root: Option<ProgramRoot<'_>>,
+        root: Option<&RootfsSource>,
     ) -> Result<Self, ProgramError> {
         let unfit = |path: &Path, why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
-        let rootfs = root.map(|root| Rootfs::load(root.path).map_err(|why| unfit(root.path, why))).transpose()?;
+        let rootfs = root.map(|root| Rootfs::load(&root.path).map_err(|why| unfit(&root.path, why))).transpose()?;
         let (mut files, mut libraries, mut inside) = (Vec::new(), Libraries::default(), None);
         match (&rootfs, root) {
-            (Some(rootfs), Some(ProgramRoot { has_program: true, .. })) => {
+            (Some(rootfs), Some(RootfsSource { has_program: true, .. })) => {
                 let name = path.to_str().ok_or_else(|| unfit(path, "its name is not UTF-8".to_owned()))?;
                 runs_inside(rootfs, name).map_err(|why| unfit(path, why))?;
                 inside = Some(name.to_owned());

@@ -13,7 +13,7 @@ use crate::kernel::compression::{Compression, reader};
 use crate::regular;
 
 /// The most bytes of its files. A guest has them twice in memory, at first as its initramfs and then as a copy for each
-/// run; 64 MiB keep it below 400 MiB. Debian's Python with its library takes 40 MiB.
+/// run; 64 MiB keep it below 400 MiB.
 const ROOTFS_MAX: u64 = 64 << 20;
 
 /// The most files, folders and links.

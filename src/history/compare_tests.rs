@@ -59,10 +59,9 @@ fn run(id: &str, cells: &[(&str, &str, CellDigest)]) -> RunDigest {
     }
 }
 
-fn kinds(before: &RunDigest, after: &RunDigest) -> Vec<(String, Vec<&'static str>)> {
+fn kinds(before: &RunDigest, after: &RunDigest) -> Vec<(String, Vec<ChangeKind>)> {
     let changes = compare(Some(before), after, &RunsBefore::default()).changes;
-    let kinds = |change: &RunChange| change.kinds.iter().map(|kind| kind.as_str()).collect();
-    changes.iter().map(|change| (change.kernel.to_string(), kinds(change))).collect()
+    changes.into_iter().map(|change| (change.kernel.to_string(), change.kinds)).collect()
 }
 
 fn first(before: &RunDigest, after: &RunDigest, past: &RunsBefore) -> (Vec<ChangeKind>, String) {
@@ -140,10 +139,7 @@ fn kernels_vanish_only_if_they_were_asked_for() {
     let cell = || cell(Outcome::Pass, 1000);
     let all = run("a", &[("a", "x", cell()), ("b", "x", cell()), ("c", "x", cell())]);
     let mut one = run("b", &[("a", "x", cell())]);
-    assert_eq!(
-        kinds(&all, &one),
-        [("b".to_owned(), vec!["vanished-kernel"]), ("c".to_owned(), vec!["vanished-kernel"])]
-    );
+    assert_eq!(kinds(&all, &one), ["b", "c"].map(|kernel| (kernel.to_owned(), vec![ChangeKind::VanishedKernel])));
     one.run.interrupted = true;
     let said = compare(Some(&all), &one, &RunsBefore::default());
     assert!(said.changes.is_empty() && said.not_compared[0].why.contains("was interrupted"), "{said:#?}");

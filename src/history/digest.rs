@@ -58,9 +58,12 @@ pub enum GuestClock {
 impl RunDigest {
     /// The digest of a finished run. None if the run is unfinished, or the history does not keep runs of its command.
     pub fn of(document: &MatrixDocument) -> Option<Self> {
-        let RunRecord { finished, arguments, .. } = &document.run;
-        let is_kept = *finished && arguments.first().is_some_and(|command| command == COMMAND);
-        is_kept.then(|| Self::of_any(document))
+        Self::is_kept(&document.run).then(|| Self::of_any(document))
+    }
+
+    /// Whether the history keeps a run.
+    pub(super) fn is_kept(run: &RunRecord) -> bool {
+        run.finished && run.arguments.first().is_some_and(|command| command == COMMAND)
     }
 
     /// The digest of any run, for a comparison that somebody asks for.

@@ -32,20 +32,20 @@ pub enum HistoryError {
         why: String,
     },
     /// The host keeps it from being read or written.
-    #[error("cannot use {path}: {source}; check the disk and the permissions of its folder", path = path.display())]
+    #[error("cannot use {path}: {why}; check the disk and the permissions of its folder", path = path.display())]
     Host {
         /// The file.
         path: PathBuf,
         /// What SQLite says.
-        source: rusqlite::Error,
+        why: rusqlite::Error,
     },
     /// A file or a folder cannot be read or written.
-    #[error("cannot use {path}: {source}", path = path.display())]
+    #[error("cannot use {path}: {why}; check the disk and the permissions of its folder", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// It has no such run.
     #[error("no run `{run}` is in the history or in {results}; `backproof history` lists the runs", results = results.display())]
@@ -71,11 +71,6 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    /// Whether a rebuild may help.
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. })
-    }
-
     /// Whether the user named something that does not exist, or has to move a file.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::NoRun { .. } | Self::Unknown { .. } | Self::Newer { .. } | Self::Read(_))
@@ -102,7 +97,7 @@ impl RowError {
     pub(super) fn of(self, path: &std::path::Path) -> HistoryError {
         let path = path.to_owned();
         match self {
-            Self::Sql(source) if is_of_host(&source) => HistoryError::Host { path, source },
+            Self::Sql(why) if is_of_host(&why) => HistoryError::Host { path, why },
             error => HistoryError::Damaged { path, why: error.to_string() },
         }
     }

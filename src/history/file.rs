@@ -73,8 +73,7 @@ impl HistoryFile {
         match added {
             Ok(changes) => {
                 let gone = || io::Error::other("the file cannot be made");
-                let not_recorded =
-                    (!self.exists()).then(|| HistoryError::Io { path: self.path.clone(), source: gone() });
+                let not_recorded = (!self.exists()).then(|| HistoryError::Io { path: self.path.clone(), why: gone() });
                 RunConclusion { changes: Some(changes), not_recorded }
             }
             Err(error) => {
@@ -185,7 +184,7 @@ impl HistoryFile {
             return Err(why);
         }
         let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
-        build(&mut db, &self.results).map_err(|error| error.of(&self.path))?;
+        build(&mut db, &self.results, &self.path)?;
         work(&mut db).map_err(|error| error.of(&self.path))
     }
 
@@ -218,10 +217,10 @@ impl HistoryFile {
     /// Makes a new one beside it and then replaces it, so that a full disk loses nothing. `known` are the runs of the old one;
     /// None if it cannot be read, so that it is kept under another name. Hold the lock alone.
     fn replace(&self, known: Option<Vec<String>>) -> Result<RebuildReport, HistoryError> {
-        let io = |source| HistoryError::Io { path: self.path.clone(), source };
+        let io = |why| HistoryError::Io { path: self.path.clone(), why };
         let new = tempfile::Builder::new().prefix(".history-").tempfile_in(&self.results).map_err(io)?.into_temp_path();
         let mut db = schema::open(&new, OpenAs::New)?;
-        let mut report = build(&mut db, &self.results).map_err(|error| error.of(&self.path))?;
+        let mut report = build(&mut db, &self.results, &self.path)?;
         drop(db);
         if known.is_none() && self.exists() {
             report.set_aside = Some(self.set_aside().map_err(io)?);
@@ -274,7 +273,7 @@ impl HistoryFile {
 
     pub(super) fn lock(&self, how: FlockOperation) -> Result<File, HistoryError> {
         let path = self.results.join(LOCK_FILE);
-        let io = |source| HistoryError::Io { path: path.clone(), source };
+        let io = |why| HistoryError::Io { path: path.clone(), why };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         // A file system without locks has SQLite's at best.
         match rustix::io::retry_on_intr(|| flock(&file, how)) {

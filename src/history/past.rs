@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::error::{HistoryError, RowError};
 use super::file::HistoryFile;
 use super::rows;
+use crate::matrix::nearest;
 use crate::results::{CellStanding, ComparedRun};
 use crate::words::{BugId, JobId, KernelName, ProfileName};
 
@@ -163,9 +164,9 @@ fn kernels(db: &Connection) -> Result<Vec<String>, RowError> {
 
 /// The error of a name that the history does not have, with the most similar one, or with a few.
 fn unknown(what: &'static str, name: &str, known: Vec<String>) -> HistoryError {
-    let near = known.iter().map(|it| (strsim::jaro_winkler(it, name), it)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match near {
-        Some((likeness, near)) if likeness > 0.85 => format!(" (did you mean `{near}`?)"),
+    // Of equally similar names the last, which is the newest version's.
+    let hint = match nearest(name, known.iter().rev().map(String::as_str)) {
+        Some(near) => format!(" (did you mean `{near}`?)"),
         _ if known.is_empty() => ": it is empty".to_owned(),
         _ => format!(": it has {}", known.iter().take(10).cloned().collect::<Vec<_>>().join(", ")),
     };

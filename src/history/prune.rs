@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use rusqlite::TransactionBehavior;
 use serde::Serialize;
 
+use super::digest::RunDigest;
 use super::error::HistoryError;
 use super::file::HistoryFile;
-use super::rebuild::{run_folders, with_causes};
-use super::rows;
-use crate::results::{RunSelection, is_running, read_document};
+use super::rebuild::{is_copy_of, run_folders, with_causes};
+use super::rows::{self, RunRow};
+use crate::results::{ComparedRun, MatrixDocument, RunSelection, is_running, read_document};
 
 /// How long ago an unfinished run must have written its last results to count as dead. Its lock shows whether it goes on, but
 /// a run of another host may hold none that is seen here.
@@ -65,37 +66,15 @@ pub fn prune(
     let results = history.results().to_owned();
     let recorded = history.with(|db| rows::all_runs(db))?;
     let mut report = PruneReport { dry_run, ..PruneReport::default() };
-    let (mut runs, mut newest) = (Vec::new(), Newest::default());
-    for name in run_folders(&results) {
-        // A recorded run is a finished one of backproof, and a large matrix.json takes long to read.
-        if let Some(row) = recorded.iter().find(|row| row.run.id == name) {
-            let whole = (row.trusted && !row.run.interrupted).then_some(&row.run.selection);
-            newest.see(&row.run.id, &row.run.started, Some(&row.run.matrix), whole);
-            runs.push((name, row.run.started.clone(), true));
-            continue;
-        }
-        match read_document(&results.join(&name)) {
-            Ok(document) if document.run.id == name => {
-                let run = &document.run;
-                let is_run = run.finished && run.arguments.first().is_some_and(|command| command == "run");
-                let is_whole = is_run && !run.interrupted && document.cannot_be_trusted.is_empty();
-                let whole = is_whole.then_some(&run.selection);
-                newest.see(&run.id, &run.started, Some(&run.matrix).filter(|_| is_run), whole);
-                runs.push((name, document.run.started, document.run.finished));
-            }
-            Ok(document) => report.leave(name, None, format!("it is a copy of run {}", document.run.id)),
-            Err(error) => report.leave(name, None, with_causes(&error)),
-        }
-    }
+    let (runs, newest) = survey(&results, &recorded, &mut report)?;
     if !dry_run {
         remove_doomed(&results);
     }
     let latest = fs::read_link(results.join("latest")).ok();
     let mut forgotten: Vec<String> = Vec::new();
-    runs.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
-    for (name, started, finished) in &runs {
+    for FoundRun { name, started, finished } in &runs {
         let Some(age) = age(started, now) else {
-            report.leave(name.clone(), Some(started), "its start is no time".to_owned());
+            report.leave(name, Some(started), "its start is no time".to_owned());
             continue;
         };
         if age < keep || newest.has(name) || latest.as_deref() == Some(Path::new(name)) {
@@ -104,37 +83,29 @@ pub fn prune(
         }
         let folder = results.join(name);
         if is_running(&folder) || (!finished && !is_dead(&folder)) {
-            report.leave(name.clone(), Some(started), "it is unfinished, and may go on".to_owned());
-        } else if let Err(why) = is_the_run(&folder, name) {
-            report.leave(name.clone(), Some(started), why);
+            report.leave(name, Some(started), "it is unfinished, and may go on".to_owned());
+        } else if let Err(why) = own_document(&results, name) {
+            // The history may be older than what lies there.
+            report.leave(name, Some(started), why);
         } else if dry_run {
-            report.removed.push(PrunedRun { run: name.clone(), started: Some(started.clone()), why: None });
+            report.remove(name, started, None);
         } else {
             match remove(&results, name) {
                 Ok(rest) => {
                     forgotten.push(name.clone());
                     report.failed |= rest.is_some();
-                    report.removed.push(PrunedRun { run: name.clone(), started: Some(started.clone()), why: rest });
+                    report.remove(name, started, rest);
                 }
                 Err(error) => {
                     report.failed = true;
-                    report.leave(name.clone(), Some(started), format!("could not remove it: {error}"));
+                    report.leave(name, Some(started), format!("could not remove it: {error}"));
                 }
             }
         }
     }
-    // Records whose folders somebody else removed. The newest one of a matrix is what its next run is compared with.
-    let mut last = BTreeMap::new();
-    for row in recorded.iter().rev() {
-        last.insert(row.run.matrix.as_str(), row.run.id.as_str());
-    }
-    for row in recorded.iter().rev() {
-        let run = &row.run;
-        let is_old = age(&run.started, now).is_some_and(|age| age >= keep);
-        let is_last = last.get(run.matrix.as_str()) == Some(&run.id.as_str());
-        if is_old && !is_last && results.join(&run.id).symlink_metadata().is_err() && !forgotten.contains(&run.id) {
-            let why = Some("its folder was gone already".to_owned());
-            report.removed.push(PrunedRun { run: run.id.clone(), started: Some(run.started.clone()), why });
+    for run in vanished(&results, &recorded) {
+        if age(&run.started, now).is_some_and(|age| age >= keep) && !forgotten.contains(&run.id) {
+            report.remove(&run.id, &run.started, Some("its folder was gone already".to_owned()));
             forgotten.push(run.id.clone());
         }
     }
@@ -151,18 +122,71 @@ pub fn prune(
     Ok(report)
 }
 
-impl PruneReport {
-    fn leave(&mut self, run: String, started: Option<&String>, why: String) {
-        self.left.push(PrunedRun { run, started: started.cloned(), why: Some(why) });
-    }
+/// A folder that holds the run of its name.
+struct FoundRun {
+    name: String,
+    started: String,
+    finished: bool,
 }
 
-/// Whether a folder still holds the run of its name: the history may be older than what lies there.
-fn is_the_run(folder: &Path, name: &str) -> Result<(), String> {
-    match read_document(folder) {
-        Ok(document) if document.run.id == name => Ok(()),
-        Ok(document) => Err(format!("it is a copy of run {}", document.run.id)),
-        Err(error) => Err(with_causes(&error)),
+/// The runs in the results folder, the oldest first. Other folders are left to the report.
+fn survey(
+    results: &Path,
+    recorded: &[RunRow],
+    report: &mut PruneReport,
+) -> Result<(Vec<FoundRun>, Newest), HistoryError> {
+    let (mut runs, mut newest) = (Vec::new(), Newest::default());
+    for name in run_folders(results)? {
+        // A recorded run is a finished one of backproof, and a large matrix.json takes long to read.
+        if let Some(row) = recorded.iter().find(|row| row.run.id == name) {
+            let whole = (row.trusted && !row.run.interrupted).then_some(&row.run.selection);
+            newest.see(&row.run.id, &row.run.started, Some(&row.run.matrix), whole);
+            runs.push(FoundRun { name, started: row.run.started.clone(), finished: true });
+            continue;
+        }
+        match own_document(results, &name) {
+            Ok(MatrixDocument { run, cannot_be_trusted, .. }) => {
+                let is_kept = RunDigest::is_kept(&run);
+                let is_whole = is_kept && !run.interrupted && cannot_be_trusted.is_empty();
+                let whole = is_whole.then_some(&run.selection);
+                newest.see(&run.id, &run.started, Some(&run.matrix).filter(|_| is_kept), whole);
+                runs.push(FoundRun { name, started: run.started, finished: run.finished });
+            }
+            Err(why) => report.leave(&name, None, why),
+        }
+    }
+    runs.sort_by(|a, b| (&a.started, &a.name).cmp(&(&b.started, &b.name)));
+    Ok((runs, newest))
+}
+
+/// The document of the run that has a folder's name.
+///
+/// # Errors
+/// What else lies there.
+fn own_document(results: &Path, name: &str) -> Result<MatrixDocument, String> {
+    let document = read_document(&results.join(name)).map_err(with_causes)?;
+    if document.run.id == name { Ok(document) } else { Err(is_copy_of(&document.run.id)) }
+}
+
+/// The recorded runs whose folders somebody else removed, the oldest first; not the newest record of a matrix, because its
+/// next run is compared with that.
+fn vanished<'a>(results: &Path, recorded: &'a [RunRow]) -> Vec<&'a ComparedRun> {
+    let mut last = BTreeMap::new();
+    for row in recorded.iter().rev() {
+        last.insert(row.run.matrix.as_str(), row.run.id.as_str());
+    }
+    let is_last = |run: &ComparedRun| last.get(run.matrix.as_str()) == Some(&run.id.as_str());
+    let runs = recorded.iter().rev().map(|row| &row.run);
+    runs.filter(|run| !is_last(run) && results.join(&run.id).symlink_metadata().is_err()).collect()
+}
+
+impl PruneReport {
+    fn remove(&mut self, run: &str, started: &str, why: Option<String>) {
+        self.removed.push(PrunedRun { run: run.to_owned(), started: Some(started.to_owned()), why });
+    }
+
+    fn leave(&mut self, run: &str, started: Option<&String>, why: String) {
+        self.left.push(PrunedRun { run: run.to_owned(), started: started.cloned(), why: Some(why) });
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 use serde::Serialize;
 
 use super::digest::RunDigest;
-use super::error::RowError;
+use super::error::{HistoryError, RowError};
 use super::rows;
 use crate::json;
-use crate::results::read_document;
+use crate::results::{ReadError, read_document};
 
 /// What a rebuild did.
 #[derive(Debug, Default, Serialize)]
@@ -39,16 +40,19 @@ pub struct SkippedRun {
     pub why: String,
 }
 
-/// Adds all runs of a results folder to an empty history.
-pub(super) fn build(db: &mut Connection, results: &Path) -> Result<RebuildReport, RowError> {
+/// Adds all runs of a results folder to an empty history, which is to be this file.
+pub(super) fn build(db: &mut Connection, results: &Path, file: &Path) -> Result<RebuildReport, HistoryError> {
+    record(db, results, run_folders(results)?).map_err(|error| error.of(file))
+}
+
+fn record(db: &mut Connection, results: &Path, folders: Vec<String>) -> Result<RebuildReport, RowError> {
     let mut report = RebuildReport::default();
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for folder in run_folders(results) {
+    for folder in folders {
         let document = match read_document(&results.join(&folder)) {
             Ok(document) => document,
             Err(error) => {
-                let why = with_causes(&error);
-                report.skipped.push(SkippedRun { folder, why });
+                report.skipped.push(SkippedRun { folder, why: with_causes(error) });
                 continue;
             }
         };
@@ -59,8 +63,7 @@ pub(super) fn build(db: &mut Connection, results: &Path) -> Result<RebuildReport
         // Runs of other commands are none of the history's.
         let Some(digest) = RunDigest::of(&document) else { continue };
         if digest.run.id != folder {
-            let why = format!("it is a copy of run {}", digest.run.id);
-            report.skipped.push(SkippedRun { folder, why });
+            report.skipped.push(SkippedRun { folder, why: is_copy_of(&digest.run.id) });
             continue;
         }
         rows::insert(&transaction, &digest)?;
@@ -72,21 +75,29 @@ pub(super) fn build(db: &mut Connection, results: &Path) -> Result<RebuildReport
 }
 
 /// The names of the folders in `results` that hold a run, sorted. Links are not followed.
-pub(super) fn run_folders(results: &Path) -> Vec<String> {
-    let entries = fs::read_dir(results).into_iter().flatten().flatten();
+///
+/// # Errors
+/// If `results` cannot be read: a history made without its runs would hide them.
+pub(super) fn run_folders(results: &Path) -> Result<Vec<String>, HistoryError> {
+    let entries = fs::read_dir(results).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|why| HistoryError::Io { path: results.to_owned(), why })?;
     let is_run = |entry: &fs::DirEntry| {
         entry.file_type().is_ok_and(|kind| kind.is_dir())
             && entry.path().join("matrix.json").symlink_metadata().is_ok_and(|file| file.is_file())
     };
-    let mut names: Vec<String> =
-        entries.filter(is_run).filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let runs = entries.into_iter().filter(is_run);
+    let mut names: Vec<String> = runs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.retain(|name| !name.starts_with('.'));
     names.sort();
-    names
+    Ok(names)
+}
+
+/// Why a folder that does not have its run's name is left alone.
+pub(super) fn is_copy_of(run: &str) -> String {
+    format!("it is a copy of run {run}")
 }
 
 /// An error and its causes in one line.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+pub(super) fn with_causes(error: ReadError) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }

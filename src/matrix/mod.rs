@@ -41,9 +41,9 @@ pub use build::{BuildOrigin, BuildSource};
 pub use dossier::{
     Backport, BadDossiers, BadMachinePattern, BadPattern, BadRelease, Bug, Bugs, CrashKind, CrashOracle, DOSSIERS_MAX,
     DistributionLine, Elsewhere, First, MachinePattern, Measure, Mitigation, Needs, NoSuchBug, ONE_OF, OwnProgram,
-    PackageVersion, PositiveControl, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, Signature,
-    SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps, TaintFlags,
-    TellingString, Upstream, c, goes_straight_on, is_cve,
+    PackageVersion, PositiveControl, ProgramSource, Refusal, ReleaseLine, Releases, ReproducerSpec, RootfsSource,
+    Signature, SignatureCase, SourceCase, SourcePattern, SourceSignature, Spans, StableLine, Standing, Step, Steps,
+    TaintFlags, TellingString, Upstream, c, goes_straight_on, is_cve,
 };
 pub use file::FILE_MAX;
 pub use lock::{InLock, Lock, LockGuard, Locked, LockedFile, TooLong, source_line};
@@ -56,6 +56,7 @@ pub use profile::{BadProfiles, Profile, SysctlPlace};
 pub use select::Unselectable;
 pub use source::{AptArchive, Pin, Remote, Source};
 pub use sysctl::LeftOut;
+pub(crate) use text::nearest;
 pub use text::{TextPlace, expected_one_of};
 
 use file::FileShape;

@@ -138,7 +138,7 @@ pub(super) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 
 /// The choice that was probably meant: the only one with this prefix, or else the nearest one, if at most a third of
 /// its letters differ.
-pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str> + Clone) -> Option<&'n str> {
     // Long texts are not typos, and comparing them takes quadratic time.
     if wrong.len() > 100 {
         return None;

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use backproof_protocol::Segment;
+use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpOptionElement, TcpSlice};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 /// The most packets to read: a cell's capture has at most 64 KiB of them.
 const PACKETS_MOST: usize = 20_000;
-
-/// TCP's number in an IP header.
-const TCP: u8 = 6;
 
 /// Bits 0 and 1 of a packet's flags: sent by the tested kernel.
 const OUTBOUND: u32 = 2;
@@ -102,28 +100,28 @@ impl CapturedPacket {
                 _ => {}
             }
         }
-        let ip = Addresses::of(&packet.data)?;
-        let tcp = packet.data.get(ip.header..)?;
-        let source = (ip.source, u16::from_be_bytes(at(tcp, 0)?));
-        let target = (ip.target, u16::from_be_bytes(at(tcp, 2)?));
-        let offset = usize::from(tcp.get(12)? >> 4) * 4;
+        let ip = IpOfTcp::of(&packet.data)?;
+        let tcp = TcpSlice::from_slice(packet.data.get(ip.header..)?).ok()?;
+        let header = tcp.header_slice();
+        let (source, target) = ((ip.source, tcp.source_port()), (ip.target, tcp.destination_port()));
         let out = out?;
         Some(Self {
             check: check?,
             at_us: u64::try_from(packet.timestamp.as_micros()).ok()?,
             out,
             ends: if out { (source, target) } else { (target, source) },
-            seq: u32::from_be_bytes(at(tcp, 4)?),
-            ack: u32::from_be_bytes(at(tcp, 8)?),
-            flags: *tcp.get(13)?,
-            length: u32::try_from(ip.length.checked_sub(ip.header + offset)?).ok()?,
-            sack: sack(tcp.get(20..offset).unwrap_or_default()),
+            seq: tcp.sequence_number(),
+            ack: tcp.acknowledgment_number(),
+            flags: *header.get(13)?,
+            // The capture may have less of it.
+            length: u32::try_from(ip.length.checked_sub(ip.header + header.len())?).ok()?,
+            sack: sack(&tcp),
         })
     }
 }
 
 /// What an IP header says of a TCP segment.
-struct Addresses {
+struct IpOfTcp {
     source: IpAddr,
     target: IpAddr,
     /// Bytes of the header.
@@ -132,52 +130,32 @@ struct Addresses {
     length: usize,
 }
 
-impl Addresses {
-    /// Of an IPv4 (RFC 791, section 3.1) or IPv6 header (RFC 8200, section 3) before TCP.
+impl IpOfTcp {
     fn of(packet: &[u8]) -> Option<Self> {
-        let is_tcp = |protocol: u8| (protocol == TCP).then_some(());
-        match packet.first()? >> 4 {
-            4 => {
-                is_tcp(*packet.get(9)?)?;
-                let length = usize::from(u16::from_be_bytes(at(packet, 2)?));
-                let (source, target) = (at::<4>(packet, 12)?.into(), at::<4>(packet, 16)?.into());
-                Some(Self { source, target, header: usize::from(packet.first()? & 15) * 4, length })
-            }
-            6 => {
-                is_tcp(*packet.get(6)?)?;
-                let length = 40 + usize::from(u16::from_be_bytes(at(packet, 4)?));
-                let (source, target) = (at::<16>(packet, 8)?.into(), at::<16>(packet, 24)?.into());
-                Some(Self { source, target, header: 40, length })
-            }
-            _ => None,
+        if let Ok(ip) = Ipv4HeaderSlice::from_slice(packet) {
+            let (source, target) = (ip.source_addr().into(), ip.destination_addr().into());
+            let (header, length) = (ip.slice().len(), ip.total_len().into());
+            (ip.protocol() == IpNumber::TCP).then_some(Self { source, target, header, length })
+        } else {
+            let ip = Ipv6HeaderSlice::from_slice(packet).ok()?;
+            let (source, target) = (ip.source_addr().into(), ip.destination_addr().into());
+            let header = ip.slice().len();
+            let length = header + usize::from(ip.payload_length());
+            (ip.next_header() == IpNumber::TCP).then_some(Self { source, target, header, length })
         }
     }
 }
 
-/// The selectively acknowledged ranges in TCP options (RFC 2018, section 3).
-fn sack(mut options: &[u8]) -> Vec<(u32, u32)> {
+/// The selectively acknowledged ranges. Damaged options end the list.
+fn sack(tcp: &TcpSlice<'_>) -> Vec<(u32, u32)> {
     let mut ranges = Vec::new();
-    while let [kind, rest @ ..] = options {
-        let length = match (kind, rest.first()) {
-            (0, _) | (_, None) => break,
-            (1, _) => 1,
-            (_, Some(length)) => usize::from(*length).max(2),
-        };
-        if *kind == 5 {
-            let blocks = options.get(2..length).unwrap_or_default();
-            ranges.extend(
-                blocks
-                    .chunks_exact(8)
-                    .filter_map(|block| Some((u32::from_be_bytes(at(block, 0)?), u32::from_be_bytes(at(block, 4)?)))),
-            );
+    for option in tcp.options_iterator().map_while(Result::ok) {
+        if let TcpOptionElement::SelectiveAcknowledgement(first, others) = option {
+            ranges.push(first);
+            ranges.extend(others.into_iter().flatten());
         }
-        options = options.get(length..).unwrap_or_default();
     }
     ranges
-}
-
-fn at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
-    bytes.get(offset..offset.checked_add(N)?)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -193,7 +171,7 @@ mod tests {
     /// A segment over IPv4 without data in the capture.
     fn packet(at_us: u64, out: bool, seq: u32, ack: u32, length: u16, options: &[u8]) -> Packet {
         let offset = 20 + options.len();
-        let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, TCP, 0, 0];
+        let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0];
         ip[2..4].copy_from_slice(&(20 + u16::try_from(offset).expect("short") + length).to_be_bytes());
         let (kernel, peer) = ([10, 0, 0, 1], [10, 0, 0, 2]);
         let (ends, ports) = if out { ([kernel, peer], [80_u16, 4000]) } else { ([peer, kernel], [4000, 80]) };

@@ -143,11 +143,6 @@ impl RunChange {
     pub fn job(&self) -> Option<JobId> {
         Some(JobId { bug: self.bug.clone()?, profile: self.profile.clone()? })
     }
-
-    /// Whether it is a change of this cell.
-    pub fn is_of(&self, kernel: &KernelName, job: &JobId) -> bool {
-        self.kernel == *kernel && self.bug.as_ref() == Some(&job.bug) && self.profile.as_ref() == Some(&job.profile)
-    }
 }
 
 impl fmt::Display for RunChange {
@@ -189,44 +184,6 @@ pub enum ChangeKind {
     VanishedKernel,
     /// The kernel's release or image changed.
     KernelChanged,
-}
-
-impl ChangeKind {
-    /// All kinds, in the order of importance.
-    pub const ALL: [Self; 13] = [
-        Self::ConflictBegan,
-        Self::Transcript,
-        Self::UnexpectedBegan,
-        Self::Outcome,
-        Self::Verdict,
-        Self::State,
-        Self::ConflictEnded,
-        Self::UnexpectedEnded,
-        Self::Flakier,
-        Self::Slower,
-        Self::NewKernel,
-        Self::VanishedKernel,
-        Self::KernelChanged,
-    ];
-
-    /// Its name in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ConflictBegan => "conflict-began",
-            Self::Transcript => "transcript",
-            Self::UnexpectedBegan => "unexpected-began",
-            Self::Outcome => "outcome",
-            Self::Verdict => "verdict",
-            Self::State => "state",
-            Self::ConflictEnded => "conflict-ended",
-            Self::UnexpectedEnded => "unexpected-ended",
-            Self::Flakier => "flakier",
-            Self::Slower => "slower",
-            Self::NewKernel => "new-kernel",
-            Self::VanishedKernel => "vanished-kernel",
-            Self::KernelChanged => "kernel-changed",
-        }
-    }
 }
 
 /// What a cell came to in one run, as far as it is compared.

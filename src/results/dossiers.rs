@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Folder;
-use super::read::{MAX_FILE, ReadError};
-use crate::matrix::Bug;
+use super::read::ReadError;
+use crate::matrix::{Bug, FILE_MAX};
 use crate::regular;
 use crate::words::BugId;
 
@@ -32,7 +32,7 @@ impl Folder {
 /// If it cannot be read, or this program does not understand it.
 pub fn read_dossier(run: &Path, bug: &BugId) -> Result<Option<Bug>, ReadError> {
     let path = copy_of(run, bug);
-    let text = match regular::read(&path, MAX_FILE) {
+    let text = match regular::read(&path, FILE_MAX as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read.map_err(|source| ReadError::Io { path: path.clone(), source })?,
     };

@@ -12,7 +12,7 @@ use crate::vm::Transcript;
 use crate::words::KernelName;
 
 /// The largest file to read: 100,000 cells take a tenth of it.
-pub(super) const MAX_FILE: u64 = 4 << 30;
+const MAX_FILE: u64 = 4 << 30;
 
 /// A run that cannot be read.
 #[derive(Debug, thiserror::Error)]

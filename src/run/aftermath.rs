@@ -4,12 +4,9 @@
 
 use backproof_protocol::{Aftermath, LeakRecord, LeakScan};
 
-use super::boot_end::BootEnd;
+use super::boot_end::{BootEnd, guest_words};
 use super::crash::{CrashReport, CrashSeen, CrashWanted, TAINT};
 use crate::matrix::{CrashKind, CrashOracle, TaintFlags};
-
-/// The longest line of a guest's record or reason to keep, in characters.
-const MAX_LINE: usize = 300;
 
 /// What the books show.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -124,11 +121,11 @@ fn leaks(oracle: &CrashOracle, aftermath: &Aftermath) -> Option<BooksShown> {
     let (records, cut) = match &aftermath.leaks {
         Some(LeakScan::Scanned { records, cut }) => (records.as_slice(), *cut),
         Some(LeakScan::Unavailable(why)) => {
-            let why = format!("the kernel cannot report memory leaks: {}", shown(why));
+            let why = format!("the kernel cannot report memory leaks: {}", guest_words(why));
             return Some(BooksShown { blind: Some(Blind::Absent(why)), ..BooksShown::default() });
         }
         Some(LeakScan::Failed(why)) => {
-            let why = format!("kmemleak failed while the reproducer ran: {}", shown(why));
+            let why = format!("kmemleak failed while the reproducer ran: {}", guest_words(why));
             return Some(BooksShown { blind: Some(Blind::Broken(why)), ..BooksShown::default() });
         }
         None => {
@@ -139,7 +136,7 @@ fn leaks(oracle: &CrashOracle, aftermath: &Aftermath) -> Option<BooksShown> {
     let mut bug = None;
     let mut others = 0_u32;
     for record in records {
-        let lines: Vec<String> = record.lines.iter().map(|line| shown(line)).collect();
+        let lines: Vec<String> = record.lines.iter().map(|line| guest_words(line)).collect();
         let report = CrashReport::of_leak(&lines);
         if report.fits(oracle).is_some() {
             bug.get_or_insert_with(|| leak_seen(&report, lines, record.times));
@@ -161,7 +158,7 @@ fn again(seen: &CrashSeen, end: &BootEnd, job: &str) -> Option<CrashSeen> {
     }
     let Some(LeakScan::Scanned { records, .. }) = &end.aftermath.get(job)?.leaks else { return None };
     let same = |record: &LeakRecord| {
-        let lines: Vec<String> = record.lines.iter().map(|line| shown(line)).collect();
+        let lines: Vec<String> = record.lines.iter().map(|line| guest_words(line)).collect();
         let now = leak_seen(&CrashReport::of_leak(&lines), lines, record.times);
         (now.kind == seen.kind && now.title == seen.title).then_some(now)
     };
@@ -174,11 +171,6 @@ fn leak_seen(report: &CrashReport, mut excerpt: Vec<String>, times: u32) -> Cras
     }
     let title = report.title.clone().unwrap_or_default();
     CrashSeen { kind: CrashKind::MemoryLeak.as_str().to_owned(), title, excerpt }
-}
-
-/// A guest's words, bounded.
-fn shown(text: &str) -> String {
-    text.chars().take(MAX_LINE).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

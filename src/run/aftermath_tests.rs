@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use backproof_protocol::{Conclusion, Message, Report};
 use proptest::prelude::*;
 
+use super::super::boot_end::GUEST_WORDS_MAX;
 use super::super::crash::tests::oracle;
 use super::super::settle::{JobTerms, by_boot};
 use super::*;
@@ -168,7 +169,7 @@ proptest! {
             prop_assert!(shown.bug.is_some());
         }
         for line in shown.bug.iter().flat_map(|seen| seen.excerpt.iter().chain([&seen.title])) {
-            prop_assert!(line.chars().count() <= MAX_LINE + 20 && !line.contains(char::is_control), "{:?}", line);
+            prop_assert!(line.chars().count() <= GUEST_WORDS_MAX + 20 && !line.contains(char::is_control), "{:?}", line);
         }
     }
 }

@@ -24,6 +24,9 @@ const MAX_UNPACKED: usize = 16 << 20;
 const MAX_SAID: usize = 40;
 const MAX_SAID_LINE: usize = 400;
 
+/// The most characters of a guest's line or reason to keep.
+pub(super) const GUEST_WORDS_MAX: usize = 300;
+
 /// What the wire saw of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WireRecord {
@@ -152,10 +155,20 @@ impl BootEnd {
         death.kind.is_of_the_guest() && has(&id) && !is_last
     }
 
+    /// The same boot for a job whose report came before the death, and counts.
+    pub(super) fn before_death(&self) -> Self {
+        Self { failure: None, ..self.clone() }
+    }
+
     /// A boot that could not be started.
     pub(super) fn untried(why: &anyhow::Error) -> Self {
         Self { failure: Some(format!("{why:#}")), ..Self::default() }
     }
+}
+
+/// A line or a reason of a guest, without control characters and of bounded length.
+pub(super) fn guest_words(text: &str) -> String {
+    text.chars().take(GUEST_WORDS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// That the host was too busy, and what to do.

@@ -11,7 +11,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::boot_cache::CacheUse;
-use super::boot_end::BootEnd;
 use super::engine::Lab;
 use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
@@ -255,7 +254,7 @@ fn take(bench: &Bench<'_>, jobs: &mut BTreeMap<JobId, JobBoots>, guest: &Waiting
         notes: end.notes.iter().take(MAX_NOTES).cloned().collect(),
     }));
     // Reports that came before a death stand for now: the jobs that it interrupted are the first suspects.
-    let alive = (end.failure.is_some() && guest.trials.len() > 1).then(|| BootEnd { failure: None, ..end.clone() });
+    let alive = (end.failure.is_some() && guest.trials.len() > 1).then(|| end.before_death());
     for (trial, settlement) in guest.trials.iter().zip(booted.settled) {
         let before = alive.as_ref().filter(|end| end.has_report(&trial.id()));
         let settlement = before.map_or(settlement, |end| trial.settle(end, false));

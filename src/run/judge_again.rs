@@ -5,6 +5,7 @@ use super::boots::milliseconds;
 use super::cell::{Cell, CellTrials};
 use super::crash::CrashWanted;
 use super::reach::{self, tell_reach};
+use super::retry::CellFault;
 use super::settle::{JobTerms, Settlement, by_boot};
 use crate::evidence::Witness;
 use crate::evidence::exhibits::Said;
@@ -38,12 +39,12 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
         match then.judgement.findings.iter().find(|finding| finding.witness == Witness::Runtime) {
             Some(_) if !job.same_terms => finding.why += "; its positive control ran on other terms",
             Some(before) => (finding.strength, finding.why) = (before.strength, before.why.clone()),
-            None => {
-                settlement.boots = Boots::Broke(then.judgement.reason.clone().unwrap_or_default());
-                settlement.fault = then.trials.fault;
-            }
+            None => settlement.boots = Boots::Broke(then.judgement.reason.clone().unwrap_or_default()),
         }
     }
+    // It was booted, and no guest is to blame: its reproducer missed the code, or its control failed.
+    let is_broken = matches!(settlement.boots, Boots::Broke(_));
+    let fault = settlement.fault.or(is_broken.then_some(CellFault::Reproducer));
     let findings = then.judgement.findings.iter().filter(|finding| finding.witness != Witness::Runtime).cloned();
     let said = Said {
         findings: findings.collect(),
@@ -55,7 +56,7 @@ pub fn judge_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Cell {
     let trials = CellTrials {
         seconds: milliseconds(end.seconds),
         checks: settlement.checks,
-        fault: settlement.fault,
+        fault,
         crash: settlement.crash,
         said: settlement.said,
         guest_ms: settlement.guest_ms,
@@ -78,8 +79,7 @@ fn settle_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Settlement 
     let strings = bug.map_or(&[][..], |bug| &bug.strings);
     let terms = JobTerms { ran, crash, strings, alone };
     // A report that came before another's death stands.
-    let alive = (!alone && end.failure.is_some() && end.has_report(&then.job()))
-        .then(|| BootEnd { failure: None, ..end.clone() });
+    let alive = (!alone && end.failure.is_some() && end.has_report(&then.job())).then(|| end.before_death());
     let settlement = by_boot(&then.job(), terms, alive.as_ref().unwrap_or(end));
     let wanted = described.map_or(&[][..], |own| &own.reach);
     let said = end.reach.get(&then.job().to_string()).filter(|_| end.failure.is_none() || alive.is_some());

@@ -10,14 +10,15 @@ use super::boots::{Bench, Booted, boot_all};
 use super::engine::obtain;
 use super::profile_modules::add_profile_modules;
 use super::programs::{OwnPrograms, PlannedControl};
-use super::retry::CellFault;
 use super::seeds::SeedCount;
 use super::settle::modules;
 use super::trial::Trial;
 use crate::evidence::Strength;
 use crate::evidence::runtime::proven_by;
 use crate::kernel::Kernel;
+use crate::kernel::build::PATCH_MAX;
 use crate::matrix::{BuildSource, KernelEntry, PositiveControl, Source};
+use crate::regular;
 use crate::verdict::Boots;
 use crate::words::{BugId, JobId};
 
@@ -159,7 +160,7 @@ async fn kernel_without(bench: &Bench<'_>, patch: &Path) -> Result<(KernelEntry,
 
 /// The source without a patch: it is not applied, or taken out.
 fn source_without(source: &BuildSource, patch: &Path) -> BuildSource {
-    let bytes = |path: &Path| std::fs::read(path).ok();
+    let bytes = |path: &Path| regular::read(path, PATCH_MAX).ok();
     let wanted = bytes(patch);
     let is_it = |path: &Path| path == patch || (wanted.is_some() && bytes(path) == wanted);
     let mut without = source.clone();
@@ -208,7 +209,6 @@ fn tell(job: &Unproven<'_>, control: Result<Booted, String>, booted: &mut Booted
             (Shown::No, _) => {
                 let why = format!("its positive control failed: {what} must show the bug, but does not: {first}");
                 booted.settlement.boots = Boots::Broke(why);
-                booted.settlement.fault = Some(CellFault::Reproducer);
             }
             (Shown::Unclear, _) => finding.why += &format!("; its positive control ({what}) has no result: {first}"),
         }

@@ -31,6 +31,10 @@ fn patch_is_left_out_or_taken_out() {
     }
     // What cannot be read is not the same as something else that cannot be read.
     assert_eq!(source_without(&source(&[&gone], &[]), Path::new("/nonexistent")).patches, [gone]);
+    // Opening a FIFO would wait for its writer.
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    assert_eq!(source_without(&source(&[&pipe], &[]), &fix).patches, [pipe]);
 }
 
 fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::guest::{GuestProgram, ProgramError, ProgramRoot};
-use crate::matrix::{Bugs, Matrix, PositiveControl, ReproducerSpec};
+use crate::guest::{GuestProgram, ProgramError};
+use crate::kernel::build::PATCH_MAX;
+use crate::matrix::{Bugs, Matrix, PositiveControl, ReproducerSpec, RootfsSource};
+use crate::regular;
 use crate::words::BugId;
 
 /// Bytes that all programs of a run may have, because they are kept in memory. A guest may have less.
@@ -77,18 +79,18 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, OwnProgr
 /// The program of a reproducer, and that of its control; None for a built-in one.
 fn load(bug: &BugId, reproducer: &ReproducerSpec) -> Result<Option<OwnPrograms>, ProgramError> {
     let Some(own) = reproducer.own() else { return Ok(None) };
-    let root = |has_program| own.rootfs.as_ref().map(|rootfs| ProgramRoot { path: &rootfs.path, has_program });
-    let has_program = own.rootfs.as_ref().is_some_and(|rootfs| rootfs.has_program);
-    let program = GuestProgram::load(bug, &own.path, &own.files, root(has_program))?;
+    let program = GuestProgram::load(bug, &own.path, &own.files, own.rootfs.as_ref())?;
     let mut control = None;
     if let (Some(kind), Some(reproducer)) = (&own.control, reproducer.of_control()) {
         if let PositiveControl::Without(patch) = kind {
             let unreadable = |source| ProgramError::Unreadable { bug: bug.clone(), path: patch.clone(), source };
-            std::fs::read(patch).map_err(unreadable)?;
+            regular::read(patch, PATCH_MAX).map_err(unreadable)?;
         }
         let program = match kind {
             PositiveControl::Program { path, .. } if *path != own.path => {
-                Some(GuestProgram::load(bug, path, &own.files, root(false))?)
+                // Its path is always one of the dossier's folder.
+                let rootfs = own.rootfs.clone().map(|rootfs| RootfsSource { has_program: false, ..rootfs });
+                Some(GuestProgram::load(bug, path, &own.files, rootfs.as_ref())?)
             }
             PositiveControl::Program { .. } | PositiveControl::Without(_) => None,
         };

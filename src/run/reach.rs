@@ -6,11 +6,9 @@ use std::fmt;
 use backproof_protocol::{FunctionEntries, Reach};
 use serde::{Deserialize, Serialize};
 
+use super::boot_end::guest_words;
 use crate::evidence::Strength;
 use crate::verdict::Boots;
-
-/// The longest reason of a guest to keep, in characters.
-const MAX_WHY: usize = 300;
 
 /// How often a function was entered in all boots of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,12 +67,12 @@ impl fmt::Display for FunctionReach {
 pub(super) fn counted(asked: &[String], said: Option<&Reach>) -> BTreeMap<String, Result<u64, String>> {
     let of = |name: &String| match said {
         None => Err("the reproducer did not run to its end".to_owned()),
-        Some(Reach { unavailable: Some(why), .. }) => Err(shown(why)),
+        Some(Reach { unavailable: Some(why), .. }) => Err(guest_words(why)),
         Some(Reach { functions, .. }) => match functions.get(name) {
             None => Err("the guest did not count it".to_owned()),
             // A missed entry is an entry.
             Some(FunctionEntries::Counted { entries, missed }) => Ok(entries.saturating_add(*missed)),
-            Some(FunctionEntries::NotCounted(why)) => Err(shown(why)),
+            Some(FunctionEntries::NotCounted(why)) => Err(guest_words(why)),
         },
     };
     asked.iter().map(|name| (name.clone(), of(name))).collect()
@@ -103,9 +101,4 @@ pub(super) fn tell_reach(wanted: &[String], counted: &CellReach, boots: &mut Boo
     } else {
         finding.why += &format!("; {}", shown.join(", "));
     }
-}
-
-/// A guest's words, bounded.
-fn shown(why: &str) -> String {
-    why.chars().take(MAX_WHY).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

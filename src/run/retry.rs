@@ -1,8 +1,9 @@
 //! Broken boots: whose fault it was, which of them get a second try, and what a cell says of the first.
 //!
 //! A second try helps only where it can end otherwise. A guest in virtual time repeats to the byte, so only the host and QEMU
-//! are retried there; in real time a timeout and a failed control may be chance, too. A crash of the kernel is never retried:
-//! it is what the kernel did, and a shared guest's jobs boot alone after it anyway.
+//! are retried there; in real time a timeout and a failed control may be chance, too, and so may a stall or a lockup that the
+//! kernel reports. No other crash of the kernel is retried: it is what the kernel did, and a shared guest's jobs boot alone
+//! after it anyway.
 
 use std::collections::BTreeMap;
 

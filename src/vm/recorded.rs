@@ -31,7 +31,7 @@ impl RecordedMachine {
         let place = death.unwrap_or(DeathPlace { console: console.len(), agent: agent.len() });
         let (before, death) = console.split_at_checked(place.console).unwrap_or((console, &[]));
         let (said, after) = agent.split_at_checked(place.agent).unwrap_or((agent, &[]));
-        let ended = [
+        let happenings = [
             Happening::Console(before.to_vec()),
             Happening::Agent(said.to_vec()),
             Happening::Console(death.to_vec()),
@@ -39,8 +39,7 @@ impl RecordedMachine {
             Happening::Qmp(Qmp::Shutdown { reason: "guest-reset".to_owned() }),
             Happening::Exited(ended),
         ];
-        let is_empty = |happening: &Happening| matches!(happening, Happening::Console(bytes) | Happening::Agent(bytes) if bytes.is_empty());
-        Self { happenings: ended.into_iter().filter(|happening| !is_empty(happening)).collect() }
+        Self { happenings: happenings.into() }
     }
 }
 

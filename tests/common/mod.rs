@@ -88,15 +88,20 @@ impl Lab {
         (ran, document)
     }
 
-    /// A file of the newest run's folder.
-    /// Builds the tests' own reproducer, statically linked, as `program`.
+    /// Builds the tests' own reproducer as `program`.
     pub fn build_program(&self) {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/own_programs/program.rs");
+        self.build_static("program", "program");
+    }
+
+    /// Builds a program of `tests/own_programs`, statically linked, as `path`.
+    pub fn build_static(&self, name: &str, path: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/own_programs/{name}.rs"));
         let flags = ["--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"];
-        let built = Command::new("rustc").args(flags).arg(self.path("program")).arg(source).status().expect("rustc");
+        let built = Command::new("rustc").args(flags).arg(self.path(path)).arg(source).status().expect("rustc");
         assert!(built.success());
     }
 
+    /// A file of the newest run's folder.
     pub fn result(&self, name: &str) -> PathBuf {
         self.path("results/latest").join(name)
     }

@@ -69,7 +69,7 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, Progr
     if rootfs.is_some() {
         place::enter_rootfs(&folder).map_err(ProgramJudgement::error)?;
     }
-    place::link_files(&folder, &path).map_err(ProgramJudgement::error)?;
+    place::link_files(&folder, &path, rootfs.is_some()).map_err(ProgramJudgement::error)?;
     place::name_users();
     Ok(path)
 }

@@ -31,7 +31,8 @@ const COMPARED: [&str; 16] = [
 /// System calls that set a connection up. If one fails, the script did not come to what it tests.
 const SETUP: [&str; 6] = ["socket", "bind", "listen", "open", "fcntl", "setsockopt"];
 
-/// Errors of a network that is not there, by their numbers on Linux: EADDRNOTAVAIL, ENETDOWN, ENETUNREACH.
+/// Errors of a call or a network that is not there, by their numbers on Linux: ENOSYS, EOPNOTSUPP, EADDRNOTAVAIL, ENETDOWN,
+/// ENETUNREACH.
 const UNAVAILABLE: [&str; 5] = ["errno 38 ", "errno 95 ", "errno 99 ", "errno 100 ", "errno 101 "];
 
 /// What packetdrill said on stderr.

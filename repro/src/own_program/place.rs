@@ -116,8 +116,8 @@ pub(super) fn name_users() {
 const SHELL: &str = "sh";
 
 /// Links the files beside a program into its working directory, where programs of others expect them, and a shell to
-/// where system(3) runs it.
-pub(super) fn link_files(folder: &Path, program: &Path) -> Result<(), String> {
+/// where system(3) runs it. `own_root` says whether the program has a rootfs, and so a /bin of its own.
+pub(super) fn link_files(folder: &Path, program: &Path, own_root: bool) -> Result<(), String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != program && path.is_file()) {
         let Some(name) = path.file_name() else { continue };
@@ -126,7 +126,9 @@ pub(super) fn link_files(folder: &Path, program: &Path) -> Result<(), String> {
         if name == SHELL && !Path::new("/bin/sh").exists() {
             // A guest has no shell of its own. Without tmpfs, programs that share it use the first.
             let _ = fs::create_dir_all("/bin");
-            let _ = mount("tmpfs", "/bin", "tmpfs", MountFlags::empty(), None);
+            if !own_root {
+                let _ = mount("tmpfs", "/bin", "tmpfs", MountFlags::empty(), None);
+            }
             let _ = symlink(&path, "/bin/sh");
         }
     }

@@ -38,6 +38,7 @@ pub(super) use self::makefile::{NO_VERSION, refuse_built, release_of, version};
 pub(super) use self::objects::{ObjectTree, files_below, replace};
 pub(super) use self::obtain::SourceBuild;
 pub(super) use self::patch::{Direction, Misfit, Patched};
+pub use self::prepared::PATCH_MAX;
 pub use self::snapshot::{SnapshotBase, SourceSnapshot};
 pub use self::tools::{Toolchain, toolchain};
 

@@ -22,7 +22,7 @@ use crate::matrix::{BuildOrigin, BuildSource, Commit, LockedFile};
 use crate::regular;
 
 /// The largest patch, in bytes; the one of 6.1's last stable release over 6.1 has some 90 MiB.
-const MAX_PATCH: u64 = 256 << 20;
+pub const PATCH_MAX: u64 = 256 << 20;
 
 /// The content of each file that patches changed; none if they removed it.
 type PatchedFiles = BTreeMap<String, Option<Vec<u8>>>;
@@ -66,7 +66,7 @@ impl PreparedBuild {
         let reverted = wanted.revert.iter().rev().map(|path| (path, Direction::Reverse));
         for (path, direction) in reverted.chain(wanted.patches.iter().map(|path| (path, Direction::Forward))) {
             file_error::check("the patch", path)?;
-            let patch = regular::read(path, MAX_PATCH).map_err(|error| FileError::io("read", path, error))?;
+            let patch = regular::read(path, PATCH_MAX).map_err(|error| FileError::io("read", path, error))?;
             let misfit = |file: String, why: String| {
                 let reverse = direction == Direction::Reverse;
                 BuildError::Misfit { patch: path.clone(), reverse, file, why }

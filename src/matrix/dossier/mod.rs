@@ -31,7 +31,7 @@ pub use find::{NoSuchBug, is_cve};
 pub use folder::{BadDossiers, DOSSIERS_MAX};
 pub use machine::{BadMachinePattern, MachinePattern, Refusal};
 pub use mitigation::{Measure, Mitigation};
-pub use own_program::OwnProgram;
+pub use own_program::{OwnProgram, RootfsSource};
 pub use positive_control::PositiveControl;
 pub use releases::{DistributionLine, Releases, StableLine};
 pub use reproducer::{Needs, ProgramSource, ReproducerSpec};

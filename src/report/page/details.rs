@@ -1,6 +1,6 @@
 //! What the page shows of an opened cell. Texts and checks are kept once, because kernels have most of them in common.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::changed::PageChanges;
 use super::excerpts;
 use super::inert::{Text, Texts};
+use super::once::Once;
 use super::overview::is_first;
 use super::picture::Picture;
 use super::pictures::pictures;
@@ -173,28 +174,6 @@ impl Details {
                 room = room.saturating_sub(making.excerpts(kernel, &cell.kernel, run));
             }
         }
-    }
-}
-
-/// A list without doubles.
-struct Once<T> {
-    all: Vec<T>,
-    places: HashMap<T, usize>,
-}
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self { all: Vec::new(), places: HashMap::new() }
-    }
-}
-
-impl<T: Clone + Eq + std::hash::Hash> Once<T> {
-    fn keep(&mut self, item: T) -> usize {
-        let all = &mut self.all;
-        *self.places.entry(item).or_insert_with_key(|item| {
-            all.push(item.clone());
-            all.len() - 1
-        })
     }
 }
 

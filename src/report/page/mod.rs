@@ -8,6 +8,7 @@ mod details;
 mod excerpts;
 mod inert;
 mod links;
+mod once;
 mod overview;
 mod picture;
 mod pictures;

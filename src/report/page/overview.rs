@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::grid::word;
 use super::changed::PageChanges;
 use super::inert::inert;
+use super::once::Once;
 use crate::results::MatrixDocument;
 use crate::run::{Cell, CellTally};
 use crate::words::{BugId, JobId, KernelName, ProfileName};
@@ -68,27 +69,14 @@ fn is_changed(cell: &Cell, changes: Option<&PageChanges>) -> bool {
     changes.is_some_and(|changes| changes.is_of(&cell.kernel, &cell.job()))
 }
 
-/// A list without doubles, in order of appearance.
-struct Places<T>(Vec<T>);
-
-impl<T: PartialEq + Clone> Places<T> {
-    fn of(&mut self, item: &T) -> usize {
-        // Neighbouring cells are alike, and new ones come last.
-        self.0.iter().rposition(|known| known == item).unwrap_or_else(|| {
-            self.0.push(item.clone());
-            self.0.len() - 1
-        })
-    }
-}
-
 impl Overview {
     pub(super) fn of(document: &MatrixDocument, folder: Option<String>, changes: Option<PageChanges>) -> Self {
-        let (mut kernels, mut bugs) = (Places::<KernelName>(Vec::new()), Places::<BugId>(Vec::new()));
-        let (mut profiles, mut words) = (Places::<ProfileName>(Vec::new()), Places::<String>(Vec::new()));
+        let (mut kernels, mut bugs) = (Once::<KernelName>::default(), Once::<BugId>::default());
+        let (mut profiles, mut words) = (Once::<ProfileName>::default(), Once::<String>::default());
         let mut cells = Vec::with_capacity(document.cells.len());
         let mut known = Vec::new();
         for cell in &document.cells {
-            let kernel = kernels.of(&cell.kernel);
+            let kernel = kernels.keep(cell.kernel.clone());
             if kernel == known.len() {
                 known.push(OverviewKernel::of(document, cell));
             }
@@ -99,9 +87,9 @@ impl Overview {
             let JobId { bug, profile } = cell.job();
             cells.push(OverviewCell(
                 kernel,
-                bugs.of(&bug),
-                profiles.of(&profile),
-                words.of(&word(cell)),
+                bugs.keep(bug),
+                profiles.keep(profile),
+                words.keep(word(cell)),
                 cell.outcome.as_str(),
                 cell.judgement.verdict.to_string(),
                 cell.judgement.state.map(|state| state.as_str()),
@@ -114,10 +102,10 @@ impl Overview {
             notices: notices(document),
             changes,
             summary: document.summary,
-            bugs: bugs.0.iter().map(ToString::to_string).collect(),
-            profiles: profiles.0.iter().map(|name| OverviewProfile::of(document, name)).collect(),
+            bugs: bugs.all.iter().map(ToString::to_string).collect(),
+            profiles: profiles.all.iter().map(|name| OverviewProfile::of(document, name)).collect(),
             kernels: known,
-            words: words.0,
+            words: words.all,
             cells,
         }
     }
