@@ -168,6 +168,7 @@ impl Subject {
             machine: settings.machine.unwrap_or_default(),
             memory_mib: settings.memory_mib.unwrap_or(256),
             cpus,
+            disks: Vec::new(),
             accel: Accel::Tcg,
             // A guest with several processors has no virtual time.
             time: (!host.real && cpus == 1).then(|| VirtualTime::with_seed(seed)),

@@ -64,6 +64,7 @@ impl Bench {
             machine: MachineType::Q35,
             memory_mib: 64,
             cpus: 1,
+            disks: Vec::new(),
             accel: Accel::Tcg,
             time: None,
         }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use common::{Lab, cell};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// A lab with these bugs, each with these keys of its reproducer, and a rootfs whose `/bin/run` interprets scripts.
 fn lab(bugs: &[(&str, &str)]) -> Lab {
@@ -59,6 +61,88 @@ fn program_sees_its_rootfs_and_leaves_nothing_in_it() {
     for (bug, _) in bugs {
         let cell = cell(&document, "debian-12", bug);
         assert_eq!(cell["outcome"], "pass", "{bug}: {cell}");
+    }
+}
+
+/// Adds to `folder` an OCI image layout with this tarball as its layer.
+fn write_oci_layout(lab: &Lab, folder: &str, layer: &[u8]) {
+    let add = |bytes: &[u8]| -> Value {
+        let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        lab.write(&format!("{folder}/blobs/sha256/{sha256}"), bytes);
+        json!({ "digest": format!("sha256:{sha256}"), "size": bytes.len() })
+    };
+    let config = add(json!({ "os": "linux", "architecture": "amd64" }).to_string().as_bytes());
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [add(layer)] });
+    let index = json!({ "schemaVersion": 2, "manifests": [add(manifest.to_string().as_bytes())] });
+    lab.write(&format!("{folder}/index.json"), index.to_string());
+    lab.write(&format!("{folder}/oci-layout"), json!({ "imageLayoutVersion": "1.0.0" }).to_string());
+}
+
+#[test]
+fn large_rootfs_is_on_a_disk_that_programs_share_unchanged() {
+    let bugs = [
+        ("one", "rootfs: image, program: /bin/run, files: [data.txt, sh]"),
+        ("two", "rootfs: ./image/../image, program: /script, files: [data.txt], needs: { disk: 100M }"),
+        ("three", "rootfs: image, program: /bin/run, files: [data.txt]"),
+    ];
+    let lab = lab(&bugs);
+    // A file with a hole costs the test nothing.
+    fs::File::create(lab.path("bugs/root/large")).and_then(|file| file.set_len(65 << 20)).expect("a file");
+    let mut tar = Command::new("tar");
+    tar.arg("-cf").arg(lab.path("layer.tar")).arg("-C").arg(lab.path("bugs/root")).arg(".");
+    assert!(tar.status().expect("tar").success());
+    write_oci_layout(&lab, "bugs/image", &fs::read(lab.path("layer.tar")).expect("the layer"));
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(0);
+    let of = |bug: &str| cell(&document, "debian-12", bug).clone();
+    for (bug, _) in bugs {
+        assert_eq!(of(bug)["outcome"], "pass", "{bug}: {}", of(bug));
+    }
+    assert_eq!(of("one")["boots"], of("three")["boots"], "they share a guest");
+    assert_ne!(of("one")["boots"], of("two")["boots"], "a disk is of one program alone");
+    let again = lab.run(&["replay", "latest", "debian-12", "--accel", "tcg"]);
+    again.ends_with(0);
+    assert!(again.stdout.contains("transcript  identical"), "{}", again.stdout);
+    // The rootfs is as much a part of what was booted as the kernel.
+    let boot = fs::read_to_string(lab.result("debian-12/boot-1/boot.json")).expect("a record");
+    let boot: Value = serde_json::from_str(&boot).expect("JSON");
+    let disk = boot["disks"][0]["image"]["path"].as_str().expect("a disk").to_owned();
+    let script = fs::read_to_string(lab.result("debian-12/boot-1/boot.sh")).expect("a script");
+    assert!(script.contains(&disk), "{script}");
+}
+
+#[test]
+fn program_has_an_empty_disk_if_the_kernel_has_the_driver() {
+    let lab = Lab::with_matrix(
+        "dossiers: bugs\nbugs: [disk, ltp-disk]\nkernels:\n  - { name: debian-12, apt: { package: \
+         linux-image-cloud-amd64, suite: bookworm } }\n  - { name: debian-11, apt: { package: linux-image-cloud-amd64, \
+         suite: bullseye } }\n  - { name: tiny, control: { name: stock, line: \"6.1\" } }\n",
+    );
+    fs::create_dir(lab.path("bugs")).expect("a folder");
+    lab.build_static("program", "bugs/program");
+    for (bug, keys) in [
+        ("disk", "args: [uses-its-disk, BACKPROOF_DISK]"),
+        ("ltp-disk", "protocol: ltp, args: [uses-its-disk, LTP_DEV]"),
+    ] {
+        lab.write(
+            &format!("bugs/{bug}.yaml"),
+            format!(
+                "id: {bug}\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\nreproducer: {{ program: \
+                 program, deadline: 20s, needs: {{ disk: 100M }}, {keys} }}\n"
+            ),
+        );
+    }
+    let (ran, document) = lab.judge(&[]);
+    // A kernel that lacks it has no verdict, and nobody expected that.
+    ran.ends_with(3);
+    for bug in ["disk", "ltp-disk"] {
+        for kernel in ["debian-12", "debian-11"] {
+            let cell = cell(&document, kernel, bug);
+            assert_eq!(cell["outcome"], "pass", "{kernel} {bug}: {cell}");
+        }
+        let skipped = cell(&document, "tiny", bug);
+        let reason = skipped["reason"].as_str().unwrap_or_default();
+        assert!(skipped["outcome"] == "skip" && reason.contains("nfit"), "{skipped}");
     }
 }
 

@@ -110,6 +110,12 @@ pub struct ProgramRun {
     /// The folder below [`PROGRAMS_DIR`](crate::PROGRAMS_DIR) whose rootfs it sees as its root; None for the guest's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rootfs: Option<String>,
+    /// Whether that rootfs is the squashfs on the guest's read-only disk, and not in the folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rootfs_on_disk: bool,
+    /// Whether it needs the guest's empty disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disk: bool,
     /// Milliseconds for which the kernel is watched after the report, before anything else runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settle_ms: u64,
@@ -127,6 +133,8 @@ impl Default for ProgramRun {
             mounts: Vec::new(),
             runs: 1,
             rootfs: None,
+            rootfs_on_disk: false,
+            disk: false,
             settle_ms: 0,
             books: Vec::new(),
         }

@@ -13,9 +13,9 @@ mod program;
 mod rootfs;
 
 pub use libraries::{Libraries, Library};
-pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
-pub use rootfs::Rootfs;
-use rootfs::RootfsEntry;
+pub use program::{GuestProgram, PROGRAM_MAX, ProgramError, RootfsShelf};
+pub use rootfs::{GuestRootfs, RootfsImage};
+use rootfs::{Rootfs, RootfsEntry};
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));
@@ -82,6 +82,7 @@ pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) ->
         archive.add(&path, ModeFileType::Regular, 0o644, &module.bytes)?;
     }
     let mut made: BTreeSet<String> = BTreeSet::new();
+    let mut roots: Vec<(&GuestRootfs, String)> = Vec::new();
     for program in programs {
         // A bug's name is a file name.
         let folder = format!("{}/{}", relative(PROGRAMS_DIR), program.folder());
@@ -90,17 +91,14 @@ pub fn initramfs(plan: &Plan, modules: &[Module], programs: &[&GuestProgram]) ->
         for (name, mode, bytes) in program.files() {
             archive.add(&format!("{folder}/{name}"), ModeFileType::Regular, mode, bytes)?;
         }
-        if let Some(rootfs) = program.rootfs() {
+        if let Some((rootfs, files)) = program.rootfs().and_then(|rootfs| Some((rootfs, rootfs.in_initramfs()?))) {
             let root = format!("{folder}/{ROOTFS_DIR}");
-            archive.add(&root, ModeFileType::Directory, 0o755, &[])?;
-            for (path, entry) in rootfs.entries() {
-                let path = format!("{root}/{path}");
-                match entry {
-                    RootfsEntry::Folder { mode } => archive.add(&path, ModeFileType::Directory, *mode, &[])?,
-                    RootfsEntry::File { mode, bytes } => archive.add(&path, ModeFileType::Regular, *mode, bytes)?,
-                    RootfsEntry::Link { target } => {
-                        archive.add(&path, ModeFileType::Symlink, 0o777, target.as_bytes())?;
-                    }
+            // Programs with the same rootfs share it.
+            match roots.iter().find(|(known, _)| std::ptr::eq(*known, rootfs)) {
+                Some((_, first)) => archive.add(&root, ModeFileType::Symlink, 0o777, format!("/{first}").as_bytes())?,
+                None => {
+                    archive.add_rootfs(&root, files)?;
+                    roots.push((rootfs, root));
                 }
             }
         }
@@ -141,6 +139,19 @@ impl Archive {
         let mut entry = self.entry(path, kind, permissions).write(&mut self.bytes, size);
         entry.write_all(content)?;
         entry.finish()?;
+        Ok(())
+    }
+
+    fn add_rootfs(&mut self, root: &str, files: &Rootfs) -> io::Result<()> {
+        self.add(root, ModeFileType::Directory, 0o755, &[])?;
+        for (path, entry) in files.entries() {
+            let path = format!("{root}/{path}");
+            match entry {
+                RootfsEntry::Folder { mode } => self.add(&path, ModeFileType::Directory, *mode, &[])?,
+                RootfsEntry::File { mode, bytes } => self.add(&path, ModeFileType::Regular, *mode, bytes)?,
+                RootfsEntry::Link { target } => self.add(&path, ModeFileType::Symlink, 0o777, target.as_bytes())?,
+            }
+        }
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! A user's own reproducer: an x86-64 program, checked before anything boots.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use backproof_protocol::{LIBRARIES_DIR, ROOTFS_DIR};
 use object::Endianness;
@@ -11,7 +13,7 @@ use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use super::libraries::{ElfNeeds, Libraries};
-use super::rootfs::Rootfs;
+use super::rootfs::{GuestRootfs, Rootfs};
 use crate::matrix::RootfsSource;
 use crate::words::BugId;
 
@@ -22,13 +24,13 @@ pub const PROGRAM_MAX: usize = 32 << 20;
 const TOGETHER_MAX: usize = 256 << 20;
 
 /// A program that can run in a guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct GuestProgram {
     bug: BugId,
     /// The program itself, then the files beside it.
     files: Vec<GuestFile>,
     libraries: Libraries,
-    rootfs: Option<Rootfs>,
+    rootfs: Option<Arc<GuestRootfs>>,
     /// The program's path in the rootfs, if it is there.
     inside: Option<String>,
 }
@@ -39,6 +41,29 @@ struct GuestFile {
     name: String,
     mode: u32,
     bytes: Vec<u8>,
+}
+
+/// The rootfs of all programs, each read once.
+#[derive(Debug, Default)]
+pub struct RootfsShelf(BTreeMap<PathBuf, (Arc<Rootfs>, Arc<GuestRootfs>)>);
+
+impl RootfsShelf {
+    /// The bytes of all of them, as guests have them.
+    pub fn size(&self) -> usize {
+        self.0.values().map(|(_, rootfs)| rootfs.size()).sum()
+    }
+
+    /// The files of a rootfs, and how they come into a guest.
+    fn get(&mut self, path: &Path) -> Result<(Arc<Rootfs>, Arc<GuestRootfs>), String> {
+        // One that does not exist is reported by its reader.
+        let key = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let files = Arc::new(Rootfs::load(path)?);
+        let loaded = (Arc::clone(&files), Arc::new(GuestRootfs::of(&files)?));
+        Ok(self.0.entry(key).or_insert(loaded).clone())
+    }
 }
 
 /// A file that cannot run in a guest.
@@ -76,11 +101,13 @@ impl GuestProgram {
         path: &Path,
         beside: &[PathBuf],
         root: Option<&RootfsSource>,
+        shelf: &mut RootfsShelf,
     ) -> Result<Self, ProgramError> {
         let unfit = |path: &Path, why| ProgramError::Unfit { bug: bug.clone(), path: path.to_owned(), why };
-        let rootfs = root.map(|root| Rootfs::load(&root.path).map_err(|why| unfit(&root.path, why))).transpose()?;
+        let rootfs = root.map(|root| shelf.get(&root.path).map_err(|why| unfit(&root.path, why))).transpose()?;
+        let (its_files, rootfs) = rootfs.unzip();
         let (mut files, mut libraries, mut inside) = (Vec::new(), Libraries::default(), None);
-        match (&rootfs, root) {
+        match (&its_files, root) {
             (Some(rootfs), Some(RootfsSource { has_program: true, .. })) => {
                 let name = path.to_str().ok_or_else(|| unfit(path, "its name is not UTF-8".to_owned()))?;
                 runs_inside(rootfs, name).map_err(|why| unfit(path, why))?;
@@ -88,7 +115,7 @@ impl GuestProgram {
             }
             _ => {
                 let program = read(bug, path, PROGRAM_MAX)?;
-                match &rootfs {
+                match &its_files {
                     Some(rootfs) => starts_inside(rootfs, &program.bytes).map_err(|why| unfit(path, why))?,
                     None => {
                         check(&program.bytes).map_err(|why| unfit(path, why))?;
@@ -153,15 +180,29 @@ impl GuestProgram {
     }
 
     /// The file system that it sees as its root, if it isn't the guest's.
-    pub fn rootfs(&self) -> Option<&Rootfs> {
-        self.rootfs.as_ref()
+    pub fn rootfs(&self) -> Option<&GuestRootfs> {
+        self.rootfs.as_deref()
     }
 
-    /// The size of its files, libraries and rootfs, in bytes.
+    /// The bytes of these programs in one initramfs.
+    pub fn together<'a>(programs: impl IntoIterator<Item = &'a Self>) -> usize {
+        let (mut total, mut roots) = (0, Vec::<&GuestRootfs>::new());
+        for program in programs {
+            total += program.size();
+            if let Some(rootfs) = program.rootfs()
+                && let Some(files) = rootfs.in_initramfs()
+                && !roots.iter().any(|known| std::ptr::eq(*known, rootfs))
+            {
+                total += files.size();
+                roots.push(rootfs);
+            }
+        }
+        total
+    }
+
+    /// The size of its files and libraries, in bytes. Its rootfs comes on top, unless another program has the same.
     pub fn size(&self) -> usize {
-        self.files.iter().map(|file| file.bytes.len()).sum::<usize>()
-            + self.libraries.size()
-            + self.rootfs.as_ref().map_or(0, Rootfs::size)
+        self.files.iter().map(|file| file.bytes.len()).sum::<usize>() + self.libraries.size()
     }
 }
 

@@ -37,7 +37,9 @@ fn only_x86_64_programs_are_accepted() {
 #[test]
 fn unreadable_file_is_named_with_its_bug() {
     let bug: BugId = "my-bug".parse().expect("a name");
-    let load = |path: &Path| GuestProgram::load(&bug, path, &[], None).map_err(|error| error.to_string());
+    let load = |path: &Path| {
+        GuestProgram::load(&bug, path, &[], None, &mut RootfsShelf::default()).map_err(|error| error.to_string())
+    };
     let gone = load(Path::new("/no/such/file"));
     let start = "cannot read /no/such/file, which the reproducer of `my-bug` needs: No such file";
     assert!(gone.as_ref().is_err_and(|said| said.starts_with(start)), "{gone:?}");
@@ -53,7 +55,7 @@ fn unreadable_file_is_named_with_its_bug() {
     // The files beside it: a folder is none, and each name is there once.
     let beside = |more: &[&str]| {
         let more: Vec<PathBuf> = more.iter().map(|name| folder.path().join(name)).collect();
-        GuestProgram::load(&bug, &path, &more, None).map_err(|error| error.to_string())
+        GuestProgram::load(&bug, &path, &more, None, &mut RootfsShelf::default()).map_err(|error| error.to_string())
     };
     std::fs::write(folder.path().join("data"), "x").expect("a file");
     let names: Vec<String> = beside(&["data"]).expect("files").files().map(|(name, ..)| name.to_owned()).collect();

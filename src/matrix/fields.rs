@@ -15,6 +15,9 @@ pub(super) const CMDLINE_MAX: usize = 1024;
 /// The least and the most memory of a guest, in MiB.
 pub(super) const MEMORY_MIB: (u32, u32) = (64, 64 * 1024);
 
+/// The least and the most size of a reproducer's disk, in MiB.
+const DISK_MIB: (u32, u32) = (1, 16 * 1024);
+
 /// The least and the most processors of a guest.
 pub(super) const CPUS: (u32, u32) = (1, 64);
 
@@ -140,7 +143,15 @@ pub(super) fn option(text: &str) -> Result<String, String> {
 
 /// An amount of memory in MiB, as in `512M` or `2G`.
 pub(super) fn memory(text: &str) -> Result<u32, String> {
-    let (least, most) = MEMORY_MIB;
+    mebibytes(text, MEMORY_MIB)
+}
+
+/// The size of a disk in MiB.
+pub(super) fn disk(text: &str) -> Result<u32, String> {
+    mebibytes(text, DISK_MIB)
+}
+
+fn mebibytes(text: &str, (least, most): (u32, u32)) -> Result<u32, String> {
     let expected =
         || format!("expected an amount with its unit from {least}M to {}G, as in `512M` or `1G`", most / 1024);
     let (number, factor) = match text.strip_suffix('M') {
@@ -276,6 +287,8 @@ mod tests {
             assert!(memory(bad).is_err(), "{bad:?}");
         }
         assert!(too_much.iter().all(|text| memory(text).is_err()));
+        assert_eq!(disk("1M"), Ok(1));
+        assert!(["0M", "17G", "300"].iter().all(|text| disk(text).is_err()));
     }
 
     #[test]

@@ -200,6 +200,7 @@ async fn booted(started: &str, after: Vec<Act>) -> BootEnd {
         machine: MachineType::default(),
         memory_mib: 256,
         cpus: 1,
+        disks: Vec::new(),
         accel: Accel::Tcg,
         time: None,
     };

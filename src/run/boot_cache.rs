@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::recording::Recording;
 use crate::kernel::{FileError, Store, hex};
-use crate::vm::{Boot, DeathPlace, FailureKind, QemuCommand, Transcript};
+use crate::vm::{Boot, DeathPlace, FailureKind, GuestDisk, QemuCommand, Transcript};
 use crate::words::KernelName;
 
 /// Which boots a run takes from the cache.
@@ -70,13 +70,15 @@ pub(super) struct CachedBoot {
     pub(super) death: Option<DeathPlace>,
 }
 
-/// The record of a boot. `gc` keeps the files of both sha256 as long as it.
+/// The record of a boot. `gc` keeps the files of all sha256 as long as it.
 #[derive(Serialize, Deserialize)]
 struct BootFile {
     kernel: KernelName,
     judged: Timestamp,
     image_sha256: String,
     initramfs_sha256: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    disks_sha256: Vec<String>,
     transcript_sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     death: Option<DeathPlace>,
@@ -140,6 +142,7 @@ impl CachedBoot {
             judged: self.judged,
             image_sha256: recording.image_sha256.clone(),
             initramfs_sha256: recording.initramfs_sha256.clone(),
+            disks_sha256: recording.disks.iter().filter_map(GuestDisk::sha256).map(str::to_owned).collect(),
             transcript_sha256: self.transcript.sha256(),
             death: self.death,
             console: BASE64_STANDARD.encode(&self.transcript.console),

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::super::boot_end::BootEnd;
 use super::super::trial::Trial;
-use crate::guest::{self, GuestProgram};
+use crate::guest::{self, GuestProgram, RootfsShelf};
 use crate::matrix::{Bug, MachineType, Profile};
 use crate::shim::Shim;
 use crate::verdict::Boots;
@@ -145,7 +145,7 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
     let bug = Bug::parse(DOSSIER, Path::new("a-bug.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), guest::AGENT).expect("a file");
-    let program = GuestProgram::load(&bug.id, file.path(), &[], None).expect("a program");
+    let program = GuestProgram::load(&bug.id, file.path(), &[], None, &mut RootfsShelf::default()).expect("a program");
     let profile = Profile::default_for(vec![bug.id.clone()]);
     let reproducer = bug.reproducer.as_ref().expect("a reproducer");
     let trial =
@@ -159,6 +159,7 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
         machine: MachineType::default(),
         memory_mib: 256,
         cpus: 1,
+        disks: Vec::new(),
         accel: Accel::Tcg,
         time: None,
     };

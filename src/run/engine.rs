@@ -17,10 +17,10 @@ use super::positive_control::run_controls;
 use super::profile_modules::add_profile_modules;
 use super::programs::{BadPrograms, OwnPrograms, programs};
 use super::settle::{Applies, Settlement, applies, modules};
-use super::trial::Trial;
+use super::trial::{Trial, needed_modules};
 use super::witnesses::{KernelLook, Repositories, look};
 use crate::kernel::{self, Kernel, Obtain, ObtainError, Store};
-use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Needs, Profile};
+use crate::matrix::{self, Bugs, KernelEntry, Locked, Matrix, Profile};
 use crate::shim::Shim;
 use crate::verdict::{Boots, Case, Question};
 use crate::vm::{Accelerator, Hypervisor, Timing};
@@ -232,7 +232,7 @@ async fn judge(
         None => look(entry, &kernel, bugs, lab, repositories, events).await,
     };
 
-    let mut to_boot: Vec<(&BugId, &Needs)> = Vec::new();
+    let mut to_boot: Vec<(&BugId, Vec<&str>)> = Vec::new();
     let asks_for = |bug: &BugId| tell.questions.iter().any(|question| question.job.bug == *bug);
     for bug in entry.bugs.iter().filter(|id| asks_for(id)).filter_map(|id| asked.bugs.get(id)) {
         let skip = |reason| tell.bug(&bug.id, kernel.release.as_ref(), &Boots::Inapplicable { reason, allowed: false });
@@ -246,7 +246,10 @@ async fn judge(
             continue;
         };
         match applies(&kernel, reproducer) {
-            Applies::Yes => to_boot.push((&bug.id, &reproducer.needs)),
+            Applies::Yes => {
+                let program = asked.programs.get(&bug.id).map(|own| &own.program);
+                to_boot.push((&bug.id, needed_modules(reproducer, program)));
+            }
             Applies::No(reason) => skip(reason),
         }
     }

@@ -12,7 +12,7 @@ use super::profile_modules::add_profile_modules;
 use super::programs::{OwnPrograms, PlannedControl};
 use super::seeds::SeedCount;
 use super::settle::modules;
-use super::trial::Trial;
+use super::trial::{Trial, needed_modules};
 use crate::evidence::Strength;
 use crate::evidence::runtime::proven_by;
 use crate::kernel::Kernel;
@@ -119,7 +119,11 @@ async fn boot_without<'a>(
     kernel: &Kernel,
     jobs: Vec<Unproven<'a>>,
 ) -> Vec<(Unproven<'a>, Result<Booted, String>)> {
-    let needed: Vec<_> = jobs.iter().map(|job| (job.trial.bug, &job.trial.reproducer.needs)).collect();
+    let needed = |job: &Unproven<'a>| {
+        let Trial { reproducer, program, .. } = job.control_trial();
+        (job.trial.bug, needed_modules(reproducer, program))
+    };
+    let needed: Vec<_> = jobs.iter().map(needed).collect();
     let (mut loaded, lacking) = modules(kernel, &needed);
     let (jobs, lacks): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| !lacking.contains_key(job.trial.bug));
     // The kernel under test had them, or nothing would have passed on it; and it said what its profiles lack.

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Pid;
 
-use super::trial::needed_modules;
+use super::trial::{module_files, needed_modules};
 use crate::evidence::Finding;
 use crate::evidence::runtime::{Ran, Testimony, weigh};
 use crate::guest::AGENT;
@@ -90,7 +90,7 @@ pub fn probe_host(bugs: &[&Bug], release: &str) -> Result<Probed, ProbeError> {
         let reproducer = bug.reproducer.as_ref().filter(ours)?;
         let deadline = reproducer.deadline.saturating_mul(patience);
         let job = Job::new(bug.id.as_str(), u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-        Some(Job { modules: needed_modules(reproducer), ..job })
+        Some(Job { modules: module_files(&needed_modules(reproducer, None)), ..job })
     };
     let plan =
         Plan { version: VERSION, modules: Vec::new(), jobs: bugs.iter().filter_map(job).collect(), reach: Vec::new() };

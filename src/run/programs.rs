@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::guest::{GuestProgram, ProgramError};
+use crate::guest::{GuestProgram, ProgramError, RootfsShelf};
 use crate::kernel::build::PATCH_MAX;
 use crate::matrix::{Bugs, Matrix, PositiveControl, ReproducerSpec, RootfsSource};
 use crate::regular;
@@ -59,12 +59,13 @@ pub struct PlannedControl {
 pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, OwnPrograms>, BadPrograms> {
     let asked: BTreeSet<&BugId> = matrix.kernels.iter().flat_map(|kernel| &kernel.bugs).collect();
     let (mut programs, mut wrong, mut total) = (BTreeMap::new(), Vec::new(), 0);
+    let mut shelf = RootfsShelf::default();
     for bug in asked.into_iter().filter_map(|id| bugs.get(id)) {
-        match bug.reproducer.as_ref().and_then(|reproducer| load(&bug.id, reproducer).transpose()) {
+        match bug.reproducer.as_ref().and_then(|reproducer| load(&bug.id, reproducer, &mut shelf).transpose()) {
             Some(Ok(loaded)) => {
                 let control = loaded.control.as_ref().and_then(|control| control.program.as_ref());
                 total += loaded.program.size() + control.map_or(0, GuestProgram::size);
-                if total > TOTAL_MAX {
+                if total + shelf.size() > TOTAL_MAX {
                     return Err(BadPrograms::Together);
                 }
                 programs.insert(bug.id.clone(), loaded);
@@ -77,9 +78,13 @@ pub fn programs(matrix: &Matrix, bugs: &Bugs) -> Result<BTreeMap<BugId, OwnProgr
 }
 
 /// The program of a reproducer, and that of its control; None for a built-in one.
-fn load(bug: &BugId, reproducer: &ReproducerSpec) -> Result<Option<OwnPrograms>, ProgramError> {
+fn load(
+    bug: &BugId,
+    reproducer: &ReproducerSpec,
+    shelf: &mut RootfsShelf,
+) -> Result<Option<OwnPrograms>, ProgramError> {
     let Some(own) = reproducer.own() else { return Ok(None) };
-    let program = GuestProgram::load(bug, &own.path, &own.files, own.rootfs.as_ref())?;
+    let program = GuestProgram::load(bug, &own.path, &own.files, own.rootfs.as_ref(), shelf)?;
     let mut control = None;
     if let (Some(kind), Some(reproducer)) = (&own.control, reproducer.of_control()) {
         if let PositiveControl::Without(patch) = kind {
@@ -90,7 +95,7 @@ fn load(bug: &BugId, reproducer: &ReproducerSpec) -> Result<Option<OwnPrograms>,
             PositiveControl::Program { path, .. } if *path != own.path => {
                 // Its path is always one of the dossier's folder.
                 let rootfs = own.rootfs.clone().map(|rootfs| RootfsSource { has_program: false, ..rootfs });
-                Some(GuestProgram::load(bug, path, &own.files, rootfs.as_ref())?)
+                Some(GuestProgram::load(bug, path, &own.files, rootfs.as_ref(), shelf)?)
             }
             PositiveControl::Program { .. } | PositiveControl::Without(_) => None,
         };

@@ -12,7 +12,7 @@ use crate::json;
 use crate::kernel::hex;
 use crate::matrix::MachineType;
 use crate::regular;
-use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad, VirtualTime};
+use crate::vm::{Accel, Deadlines, GuestDisk, GuestSpec, HostLoad, VirtualTime};
 
 /// The largest image or initramfs, in bytes.
 const MAX_FILE: u64 = 4 << 30;
@@ -41,6 +41,9 @@ pub struct Recording {
     pub memory_mib: u32,
     /// Guest processors.
     pub cpus: u32,
+    /// Its disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<GuestDisk>,
     /// The matrix's limit for the time until the agent responds, if it has one.
     pub boot_limit: Option<Duration>,
     /// What ran the guest.
@@ -67,7 +70,7 @@ pub enum RecordingError {
     /// A file of the boot cannot be read.
     #[error("cannot read {what} {path}: it is no longer in the cache; run the matrix again", path = path.display())]
     Gone {
-        /// `the kernel image` or `the initramfs`.
+        /// `the kernel image`, `the rootfs` or `the initramfs`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
@@ -77,7 +80,7 @@ pub enum RecordingError {
     /// A file has changed since.
     #[error("{what} {path} has changed since that boot: its SHA-256 is {found}, and was {wanted}", path = path.display())]
     Changed {
-        /// `the kernel image` or `the initramfs`.
+        /// `the kernel image`, `the rootfs` or `the initramfs`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
@@ -95,6 +98,11 @@ impl Recording {
     /// If a file is gone or has changed.
     pub fn load(&self) -> Result<GuestSpec, RecordingError> {
         read("the kernel image", &self.image, &self.image_sha256)?;
+        for disk in &self.disks {
+            if let GuestDisk::Image { path, sha256, .. } = disk {
+                read("the rootfs", path, sha256)?;
+            }
+        }
         Ok(self.spec(read("the initramfs", &self.initramfs, &self.initramfs_sha256)?))
     }
 
@@ -109,6 +117,7 @@ impl Recording {
             machine: self.machine,
             memory_mib: self.memory_mib,
             cpus: self.cpus,
+            disks: self.disks.clone(),
             accel: self.accel,
             time: self.time,
         }

@@ -12,7 +12,7 @@ use super::retry::{CellFault, fault};
 use crate::evidence::runtime::{Ran, Testimony, beside_counters, weigh};
 use crate::evidence::{Finding, StateSet, Strength, Witness};
 use crate::kernel::{Kernel, Module, ModulesError};
-use crate::matrix::{Needs, ReproducerSpec, TaintFlags, TellingString};
+use crate::matrix::{ReproducerSpec, TaintFlags, TellingString};
 use crate::verdict::Boots;
 use crate::vm::{AwaitedEvent, Failure, FailureKind, Printk};
 use crate::words::{BugId, JobId};
@@ -52,12 +52,11 @@ pub fn applies(kernel: &Kernel, reproducer: &ReproducerSpec) -> Applies {
 
 /// The modules that these bugs need, in load order. Settles bugs without them: skip if the kernel lacks a module, error if
 /// it cannot be read.
-pub fn modules(kernel: &Kernel, bugs: &[(&BugId, &Needs)]) -> (Vec<Module>, BTreeMap<BugId, Boots>) {
+pub fn modules(kernel: &Kernel, bugs: &[(&BugId, Vec<&str>)]) -> (Vec<Module>, BTreeMap<BugId, Boots>) {
     let mut loaded: Vec<Module> = Vec::new();
     let mut without = BTreeMap::new();
-    for (bug, needs) in bugs {
-        let wanted: Vec<&str> = needs.modules.iter().map(String::as_str).collect();
-        match kernel.modules_for(&wanted) {
+    for (bug, wanted) in bugs {
+        match kernel.modules_for(wanted) {
             Ok(modules) => {
                 for module in modules {
                     if !loaded.iter().any(|known| known.name == module.name) {

@@ -11,10 +11,11 @@ use super::crash::CrashWanted;
 use super::reach::tell_reach;
 use super::settle::{JobTerms, Settlement, by_boot};
 use crate::evidence::runtime::Ran;
-use crate::guest::{self, GuestProgram};
+use crate::guest::{self, GuestProgram, GuestRootfs, RootfsImage};
 use crate::kernel::module_name;
-use crate::matrix::{CrashOracle, OwnProgram, Profile, ReproducerSpec, TellingString};
+use crate::matrix::{CrashOracle, Needs, OwnProgram, Profile, ReproducerSpec, TellingString};
 use crate::verdict::Boots;
+use crate::vm::DISK_MODULES;
 use crate::words::{BugId, JobId, ProfileName};
 
 /// The natural checks multiply a job's deadline by this, because they wait for silent connections.
@@ -75,9 +76,7 @@ impl<'a> Trial<'a> {
     fn tenant(&self) -> Tenant<'a> {
         match self.program {
             None => Tenant::Ours,
-            Some(_) if self.reproducer.own().is_some_and(needs_own_guest) => {
-                Tenant::Alone(self.bug, &self.profile.name)
-            }
+            Some(_) if needs_own_guest(self.reproducer) => Tenant::Alone(self.bug, &self.profile.name),
             Some(_) if self.shares => Tenant::Trusting,
             Some(_) => Tenant::Program(self.bug),
         }
@@ -100,6 +99,8 @@ impl<'a> Trial<'a> {
             mounts: self.reproducer.needs.mounts.clone(),
             runs: own.runs,
             rootfs: own.rootfs.is_some().then(|| self.bug.to_string()),
+            rootfs_on_disk: self.image().is_some(),
+            disk: self.reproducer.needs.disk_mib.is_some(),
             settle_ms: u64::try_from(settle.as_millis()).unwrap_or(u64::MAX),
             books: own.crash.as_ref().map(CrashOracle::books).unwrap_or_default(),
         }
@@ -116,8 +117,14 @@ impl<'a> Trial<'a> {
     }
 
     /// What it asks of its guest.
-    pub(super) fn size(&self) -> GuestSize {
-        (self.reproducer.needs.cpus, self.reproducer.needs.memory_mib)
+    pub(super) fn size(&self) -> GuestSize<'a> {
+        let Needs { cpus, memory_mib, disk_mib, .. } = self.reproducer.needs;
+        GuestSize { cpus, memory_mib, disk_mib, rootfs: self.image().map(RootfsImage::sha256) }
+    }
+
+    /// The disk with its rootfs.
+    pub(super) fn image(&self) -> Option<&'a RootfsImage> {
+        self.program?.rootfs()?.image()
     }
 
     /// In how many schedules it is tried, if this many are asked for.
@@ -138,22 +145,47 @@ impl<'a> Trial<'a> {
         let (id, sysctls) = (self.id().to_string(), self.profile.sysctls.clone());
         let program = self.program.map(GuestProgram::path);
         let run = self.reproducer.own().map(|own| self.run(own)).unwrap_or_default();
-        let modules = needed_modules(self.reproducer);
+        let modules = module_files(&needed_modules(self.reproducer, self.program));
         Job { id, program, run, modules, sysctls, natural, ..Job::new(self.bug.as_str(), deadline_ms) }
     }
 }
 
-/// Whether a program has a guest of its own under each profile: nobody could tell whose taint or leak it is in a shared one.
-fn needs_own_guest(own: &OwnProgram) -> bool {
-    own.alone || own.crash.as_ref().is_some_and(|crash| !crash.books().is_empty())
+/// Whether a program has a guest of its own under each profile: nobody could tell whose taint or leak it is in a shared one,
+/// and what it writes to its disk stays there.
+fn needs_own_guest(reproducer: &ReproducerSpec) -> bool {
+    let marks = |own: &OwnProgram| own.crash.as_ref().is_some_and(|crash| !crash.books().is_empty());
+    reproducer.needs.disk_mib.is_some() || reproducer.own().is_some_and(|own| own.alone || marks(own))
 }
 
-/// The least processors and memory (in MiB) that a trial asks for.
-type GuestSize = (Option<u32>, Option<u32>);
+/// What a trial asks of its guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GuestSize<'a> {
+    /// The least processors.
+    pub(super) cpus: Option<u32>,
+    /// The least memory, in MiB.
+    pub(super) memory_mib: Option<u32>,
+    /// The least size of an empty disk, in MiB.
+    pub(super) disk_mib: Option<u32>,
+    /// The sha256 of the disk with its rootfs.
+    pub(super) rootfs: Option<&'a str>,
+}
 
-/// The files of the modules without which a reproducer cannot run.
-pub(super) fn needed_modules(reproducer: &ReproducerSpec) -> Vec<String> {
-    reproducer.needs.modules.iter().map(|name| guest::module_file(&module_name(name))).collect()
+/// File systems of a rootfs on a disk: the disk's own, and what makes it writable.
+const ROOTFS_MODULES: [&str; 2] = ["squashfs", "overlay"];
+
+/// The modules without which a reproducer cannot run.
+pub(super) fn needed_modules<'a>(reproducer: &'a ReproducerSpec, program: Option<&GuestProgram>) -> Vec<&'a str> {
+    let needs = &reproducer.needs;
+    let image = program.and_then(GuestProgram::rootfs).and_then(GuestRootfs::image);
+    let of_disks = (image.is_some() || needs.disk_mib.is_some()).then_some(DISK_MODULES);
+    let of_rootfs = image.map(|_| ROOTFS_MODULES);
+    let all = needs.modules.iter().map(String::as_str);
+    all.chain(of_disks.into_iter().flatten()).chain(of_rootfs.into_iter().flatten()).collect()
+}
+
+/// The files of these modules in a guest.
+pub(super) fn module_files(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| guest::module_file(&module_name(name))).collect()
 }
 
 /// Groups trials that can share a boot: those with the same kernel command line, the same [`Tenant`] and the same needs of
@@ -190,9 +222,9 @@ fn fits(group: &[Trial<'_>], trial: &Trial<'_>) -> bool {
         return false;
     }
     // One copy of a program serves all profiles of its bug.
-    let sizes: BTreeMap<&BugId, usize> =
-        together.iter().filter_map(|trial| Some((trial.bug, trial.program?.size()))).collect();
-    sizes.len() < 2 || sizes.values().fold(0, |sum: usize, size| sum.saturating_add(*size)) <= PROGRAMS_MAX
+    let programs: BTreeMap<&BugId, &GuestProgram> =
+        together.iter().filter_map(|trial| Some((trial.bug, trial.program?))).collect();
+    programs.len() < 2 || GuestProgram::together(programs.into_values()) <= PROGRAMS_MAX
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::guest;
+use crate::guest::{self, RootfsShelf};
 use crate::matrix::{Bug, Bugs};
 
 fn profile(name: &str, cmdline: Option<&str>) -> Profile {
@@ -22,7 +22,8 @@ fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
 fn own_program() -> GuestProgram {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), guest::AGENT).expect("a file");
-    GuestProgram::load(&"a-bug".parse().expect("a name"), file.path(), &[], None).expect("a program")
+    GuestProgram::load(&"a-bug".parse().expect("a name"), file.path(), &[], None, &mut RootfsShelf::default())
+        .expect("a program")
 }
 
 #[test]

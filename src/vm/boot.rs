@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::accel::Accel;
 use super::command::QemuCommand;
 use super::console::{Splat, Stage};
+use super::disk::GuestDisk;
 use super::failure::Failure;
 use super::host_watch::HostRecord;
 use super::machine::QmpLine;
@@ -35,6 +36,8 @@ pub struct GuestSpec {
     pub memory_mib: u32,
     /// The guest's processors.
     pub cpus: u32,
+    /// Its disks.
+    pub disks: Vec<GuestDisk>,
     /// The accelerator, from [`Turn::accel`](super::Turn::accel).
     pub accel: Accel,
     /// Its virtual time; None for the host's.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::accel::Accel;
 use super::boot::GuestSpec;
+use super::disk::GuestDisk;
 use crate::matrix::MachineType;
 
 /// The file descriptors that QEMU inherits. 0 to 2 are the usual ones.
@@ -50,6 +51,9 @@ pub enum SpecError {
         /// Its length in bytes.
         length: usize,
     },
+    /// Its machine has no place for a disk.
+    #[error("a microvm has no NVDIMM for a reproducer's disk: choose `machine: q35` or `pc`")]
+    DiskInMicrovm,
     /// A character that ends the command line, or a line of it.
     #[error("the kernel command line has a control character: {text:?}")]
     CmdlineControl {
@@ -82,6 +86,8 @@ enum Arg {
     Console,
     /// The agent port's other end.
     Agent,
+    /// The memory behind a disk: the value of `-object`, and what its content is.
+    DiskMemory(OsString, String),
     /// QMP, which a person does not need.
     Qmp,
 }
@@ -108,12 +114,19 @@ impl QemuCommand {
         let cmdline = cmdline(spec.cmdline_extra.as_deref())?;
         let mut args = Vec::new();
         args.extend(texts(&isolation_args()));
-        args.extend(texts(&machine_args(spec.machine)));
+        if spec.machine == MachineType::Microvm && !spec.disks.is_empty() {
+            return Err(SpecError::DiskInMicrovm);
+        }
+        args.extend(texts(&machine_args(spec.machine, !spec.disks.is_empty())));
         args.extend(texts(&accel_args(spec.accel)));
         if let Some(time) = spec.time {
             args.extend(texts(&time.args()));
         }
-        args.extend(texts(&size_args(spec.memory_mib, spec.cpus)));
+        args.extend(texts(&size_args(spec.memory_mib, spec.cpus, &spec.disks)));
+        for (number, disk) in spec.disks.iter().enumerate() {
+            args.extend([Arg::Text("-object".into()), Arg::DiskMemory(disk.memory(number), disk.fingerprint())]);
+            args.extend(texts(&["-device", &disk.device(number)]));
+        }
         args.extend([Arg::Console, Arg::Agent]);
         args.extend(texts(&serial_args()));
         args.push(Arg::Qmp);
@@ -133,7 +146,7 @@ impl QemuCommand {
         let mut out = Vec::new();
         for arg in &self.args {
             match arg {
-                Arg::Text(text) => out.push(text.clone()),
+                Arg::Text(text) | Arg::DiskMemory(text, _) => out.push(text.clone()),
                 Arg::Image(path) => out.push(path.clone().into_os_string()),
                 Arg::Initramfs => out.push(format!("/proc/self/fd/{INITRAMFS_FD}").into()),
                 Arg::Console => {
@@ -158,6 +171,7 @@ impl QemuCommand {
             Arg::Console => "console".to_owned(),
             Arg::Agent => "agent".to_owned(),
             Arg::Qmp => "qmp".to_owned(),
+            Arg::DiskMemory(_, content) => content.clone(),
         };
         self.args.iter().map(word).collect()
     }
@@ -169,7 +183,7 @@ impl QemuCommand {
         let mut out = vec![Word::Text(self.program.clone().into_os_string())];
         for arg in &self.args {
             match arg {
-                Arg::Text(text) => out.push(Word::Text(text.clone())),
+                Arg::Text(text) | Arg::DiskMemory(text, _) => out.push(Word::Text(text.clone())),
                 Arg::Image(path) => out.push(Word::Text(path.clone().into_os_string())),
                 Arg::Initramfs => out.push(Word::Shell("\"$initramfs\"")),
                 Arg::Console => out.extend([text("-chardev"), text("stdio,id=console,signal=on")]),
@@ -216,15 +230,16 @@ fn isolation_args() -> [&'static str; 10] {
     ]
 }
 
-/// The machine. q35 and pc lose what only costs time to probe.
-fn machine_args(machine: MachineType) -> [&'static str; 3] {
+/// The machine. q35 and pc lose what only costs time to probe, and have NVDIMMs only for disks.
+fn machine_args(machine: MachineType, has_disks: bool) -> [String; 3] {
     let options = match machine {
         MachineType::Q35 => "q35,sata=off,smbus=off,usb=off,vmport=off",
         MachineType::Pc => "pc,usb=off,vmport=off",
         // Its own serial port makes way for the two that every machine gets below.
         MachineType::Microvm => "microvm,acpi=off,isa-serial=off",
     };
-    ["guest=backproof", "-machine", options]
+    let disks = if has_disks { ",nvdimm=on" } else { "" };
+    ["guest=backproof".to_owned(), "-machine".to_owned(), format!("{options}{disks}")]
 }
 
 /// The processor: the host's under KVM; under TCG all that it can translate, with two exceptions. Five-level page
@@ -238,8 +253,11 @@ fn accel_args(accel: Accel) -> [&'static str; 4] {
     }
 }
 
-fn size_args(memory_mib: u32, cpus: u32) -> [String; 4] {
-    ["-m".to_owned(), format!("{memory_mib}M"), "-smp".to_owned(), cpus.to_string()]
+fn size_args(memory_mib: u32, cpus: u32, disks: &[GuestDisk]) -> [String; 4] {
+    // Disks count as memory that is plugged in.
+    let most = disks.iter().map(GuestDisk::mib).fold(u64::from(memory_mib), u64::saturating_add);
+    let plugged = if disks.is_empty() { String::new() } else { format!(",slots={},maxmem={most}M", disks.len()) };
+    ["-m".to_owned(), format!("{memory_mib}M{plugged}"), "-smp".to_owned(), cpus.to_string()]
 }
 
 /// ttyS0 and ttyS1 at their old places 0x3f8 and 0x2f8, where every kernel looks without asking any table. As
@@ -279,6 +297,7 @@ pub(crate) mod tests {
             machine: MachineType::Q35,
             memory_mib: 256,
             cpus: 1,
+            disks: Vec::new(),
             accel: Accel::Tcg,
             time: None,
         }
@@ -312,6 +331,24 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn disks_are_nvdimms_and_known_by_their_content() {
+        let image = |path: &str| GuestDisk::Image { path: path.into(), sha256: "ab".repeat(32), bytes: 100 << 20 };
+        let of = |path| GuestSpec { disks: vec![GuestDisk::Empty { mib: 128 }, image(path)], ..spec() };
+        let words = args(&of("/k/a,b"));
+        for part in [
+            "vmport=off,nvdimm=on ",
+            "-m 256M,slots=2,maxmem=484M ",
+            "-object memory-backend-memfd,id=disk0,size=128M -device nvdimm,id=nvdimm0,memdev=disk0 ",
+            "size=104857600,share=on,readonly=on,mem-path=/k/a,,b -device nvdimm,id=nvdimm1,memdev=disk1,unarmed=on ",
+        ] {
+            assert!(words.contains(part), "{part} in {words}");
+        }
+        let print = |spec: &GuestSpec| QemuCommand::new(Path::new("qemu"), spec).expect("a sane guest").fingerprint();
+        assert_eq!(print(&of("/k/a")), print(&of("/other/place")));
+        assert_ne!(print(&of("/k/a")), print(&GuestSpec { disks: vec![GuestDisk::Empty { mib: 128 }], ..spec() }));
+    }
+
+    #[test]
     fn virtual_time_counts_instructions_and_fixes_the_seed() {
         let time = Some(VirtualTime::with_seed(7));
         let counted = args(&GuestSpec { time, ..spec() });
@@ -325,7 +362,9 @@ pub(crate) mod tests {
     #[test]
     fn impossible_guest_is_rejected_with_the_reason() {
         let long = "x".repeat(2000);
+        let disks = vec![GuestDisk::Empty { mib: 128 }];
         let cases = [
+            (GuestSpec { machine: MachineType::Microvm, disks, ..spec() }, "choose `machine: q35` or `pc`"),
             (GuestSpec { memory_mib: 0, ..spec() }, "a guest with 0 MiB of memory: expected 16 to 1048576"),
             (GuestSpec { cpus: 0, ..spec() }, "a guest with 0 processors: expected 1 to 255"),
             (GuestSpec { cmdline_extra: Some("a\nb".into()), ..spec() }, "control character"),

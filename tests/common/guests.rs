@@ -49,6 +49,7 @@ pub async fn boot_jobs(kernel: &Kernel, jobs: Vec<Job>) -> Boot {
         machine: MachineType::Q35,
         memory_mib: 256,
         cpus: 1,
+        disks: Vec::new(),
         accel: Accel::Tcg,
         // The host's load must not decide what a reproducer says here.
         time: Some(VirtualTime::with_seed(DEFAULT_SEED)),

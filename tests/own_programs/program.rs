@@ -5,6 +5,24 @@ use std::net::{TcpListener, TcpStream};
 use std::process::exit;
 use std::time::Duration;
 
+/// Exits with 0 if the variable names an empty disk of 100 MiB or more that keeps what is written, and with 3 if not.
+fn use_disk(variable: &str) -> ! {
+    use std::os::unix::fs::{FileExt, FileTypeExt};
+    const LAST: u64 = (100 << 20) - 512;
+    let path = std::env::var(variable).expect("a disk");
+    let is_device = std::fs::metadata(&path).expect("a file").file_type().is_block_device();
+    let disk = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("a disk");
+    let read = |at| {
+        let mut sector = [1; 512];
+        disk.read_exact_at(&mut sector, at).map(|()| sector)
+    };
+    let is_empty = [0, LAST].iter().all(|at| read(*at).is_ok_and(|sector| sector == [0; 512]));
+    let keeps = disk.write_all_at(&[7; 512], LAST).and_then(|()| disk.sync_all()).is_ok()
+        && read(LAST).is_ok_and(|sector| sector == [7; 512]);
+    eprintln!("{path}: a device {is_device}, empty {is_empty}, keeps {keeps}");
+    exit(if is_device && is_empty && keeps { 0 } else { 3 })
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str).unwrap_or_default() {
@@ -45,6 +63,7 @@ fn main() {
             args.iter().skip(2).for_each(|line| println!("{line}"));
             exit(args[1].parse().expect("a status"))
         }
+        "uses-its-disk" => use_disk(&args[1]),
         "crashes" => crash(),
         // In the ways that the control kernel of crashes knows.
         "triggers" => {

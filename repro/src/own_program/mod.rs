@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_
 use crate::reproducer::{Context, ms};
 use backproof_protocol::{Conclusion, Job, LIBRARIES_DIR, Message, PROGRAMS_DIR, ProgramProtocol, Report};
 
+mod disks;
 mod judge;
 mod ltp;
 mod output;
@@ -21,6 +22,7 @@ mod packetdrill;
 mod place;
 mod tap;
 
+use disks::GuestDisk;
 use judge::ProgramJudgement;
 use output::{Heard, Stream};
 
@@ -45,13 +47,20 @@ enum Event {
 /// Runs a job's program in namespaces of its own, as often as asked until it shows the bug, and reports.
 pub fn run(context: &Context, job: &Job, program: &str, say: Say) -> Report {
     let judged =
-        prepare(context, job, program).map_or_else(std::convert::identity, |path| repeat(context, job, &path, say));
+        prepare(context, job, program).map_or_else(std::convert::identity, |ready| repeat(context, job, &ready, say));
     let ProgramJudgement { conclusion, why, checks, reported } = judged;
     Report { job: job.id.clone(), conclusion, why, checks, reported, took_ms: ms(context.started.elapsed()) }
 }
 
-/// The path of the program, once its surroundings are ready.
-fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, ProgramJudgement> {
+/// A program whose surroundings are ready.
+struct ReadyProgram {
+    path: PathBuf,
+    /// The empty disk, if it needs one.
+    disk: Option<PathBuf>,
+}
+
+/// Makes a program's surroundings ready.
+fn prepare(context: &Context, job: &Job, program: &str) -> Result<ReadyProgram, ProgramJudgement> {
     let rootfs = job.run.rootfs.as_deref();
     let is_below =
         |path: &str| !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
@@ -67,15 +76,17 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<PathBuf, Progr
     let folder =
         rootfs.map_or_else(|| path.parent().unwrap_or(&path).to_owned(), |folder| Path::new(PROGRAMS_DIR).join(folder));
     if rootfs.is_some() {
-        place::enter_rootfs(&folder).map_err(ProgramJudgement::error)?;
+        place::enter_rootfs(&folder, job.run.rootfs_on_disk)?;
     }
     place::link_files(&folder, &path, rootfs.is_some()).map_err(ProgramJudgement::error)?;
     place::name_users();
-    Ok(path)
+    let disk = job.run.disk.then(|| disks::find(GuestDisk::Empty)).transpose()?;
+    Ok(ReadyProgram { path, disk })
 }
 
 /// Runs the program until it shows the bug, breaks, or has run often enough.
-fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgement {
+fn repeat(context: &Context, job: &Job, ready: &ReadyProgram, say: Say) -> ProgramJudgement {
+    let ReadyProgram { path, disk } = ready;
     let deadline = Duration::from_millis(job.deadline_ms);
     let until = context.started.checked_add(deadline);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -101,7 +112,15 @@ fn repeat(context: &Context, job: &Job, path: &Path, say: Say) -> ProgramJudgeme
             }
             None => folder.as_os_str().to_owned(),
         };
-        command.env("PATH", path).env("TMPDIR", "/tmp").envs(&job.run.env);
+        command.env("PATH", path).env("TMPDIR", "/tmp");
+        if let Some(disk) = disk {
+            command.env("BACKPROOF_DISK", disk);
+            if job.run.protocol == ProgramProtocol::Ltp {
+                // LTP's library formats this one, if a test asks for a device (its doc/users/setup_tests.rst).
+                command.env("LTP_DEV", disk);
+            }
+        }
+        command.envs(&job.run.env);
         // The lines of one run are enough, and a serial port is slow.
         let say = if ran == 1 { say } else { |_: &Message| {} };
         last = watch(&mut command, job.run.protocol, until, deadline, &job.id, say);

@@ -9,6 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 
+use super::disks::{self, GuestDisk};
 use super::judge::ProgramJudgement;
 use backproof_protocol::{Conclusion, GuestMount, ROOTFS_DIR};
 
@@ -45,20 +46,32 @@ pub(super) fn mount_for(mounts: &[GuestMount]) -> Result<(), ProgramJudgement> {
     Ok(())
 }
 
-/// Where a program's copy of its rootfs is, before it becomes the root: a folder of every guest.
+/// Where a program's rootfs is made, before it becomes the root: a folder of every guest.
 const NEW_ROOT: &str = "/run";
+
+/// The folders there of a rootfs that is on a disk: the disk, what is written above it, and both together.
+const LOWER: &str = "/run/lower";
+const UPPER: &str = "/run/upper";
+const WORK: &str = "/run/work";
+const MERGED: &str = "/run/merged";
 
 /// What a program sees of the guest beside its rootfs.
 const SHARED: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 
-/// Makes a copy of the rootfs in `folder` this process's root, with the program's own files at the same path as without
+/// Makes the rootfs of the program in `folder` this process's root, with the program's own files at the same path as without
 /// one. What a program changes ends with its mounts.
-pub(super) fn enter_rootfs(folder: &Path) -> Result<(), String> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| format!("cannot {what} the reproducer's rootfs: {error}");
-    let root = Path::new(NEW_ROOT);
-    mount("tmpfs", root, "tmpfs", MountFlags::empty(), Some(c"mode=755,size=100%"))
+pub(super) fn enter_rootfs(folder: &Path, on_disk: bool) -> Result<(), ProgramJudgement> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        ProgramJudgement::error(format!("cannot {what} the reproducer's rootfs: {error}"))
+    };
+    mount("tmpfs", NEW_ROOT, "tmpfs", MountFlags::empty(), Some(c"mode=755,size=100%"))
         .map_err(|error| failed("mount tmpfs for", &error))?;
-    copy_below(&folder.join(ROOTFS_DIR), root).map_err(|error| failed("copy", &error))?;
+    let root = Path::new(if on_disk { MERGED } else { NEW_ROOT });
+    if on_disk {
+        mount_disk()?;
+    } else {
+        copy_below(&folder.join(ROOTFS_DIR), root).map_err(|error| failed("copy", &error))?;
+    }
     for name in SHARED {
         let (from, to) = (Path::new("/").join(name), root.join(name));
         fs::create_dir_all(&to).map_err(|error| failed("make a mount point in", &error))?;
@@ -74,6 +87,23 @@ pub(super) fn enter_rootfs(folder: &Path) -> Result<(), String> {
     }
     std::os::unix::fs::chroot(root).map_err(|error| failed("enter", &error))?;
     std::env::set_current_dir("/tmp").map_err(|error| failed("enter /tmp of", &error))
+}
+
+/// Mounts the disk with the rootfs, and above it a place for what the program writes.
+fn mount_disk() -> Result<(), ProgramJudgement> {
+    let disk = disks::find(GuestDisk::Rootfs)?;
+    for folder in [LOWER, UPPER, WORK, MERGED] {
+        fs::create_dir(folder).map_err(|error| ProgramJudgement::error(format!("cannot make {folder}: {error}")))?;
+    }
+    let failed = |kind: &'static str| {
+        move |error| match error {
+            Errno::NODEV => skip(kind),
+            error => ProgramJudgement::error(format!("cannot mount the reproducer's rootfs as {kind}: {error}")),
+        }
+    };
+    mount(&disk, LOWER, "squashfs", MountFlags::RDONLY, None).map_err(failed("squashfs"))?;
+    let layers = c"lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work";
+    mount("overlay", MERGED, "overlay", MountFlags::empty(), Some(layers)).map_err(failed("overlay"))
 }
 
 /// Copies a folder's content: files and folders with their permissions, links as they are.

@@ -32,10 +32,10 @@ pub(super) const KEYS: [&str; 15] = [
 ];
 
 /// The keys of its requirements.
-pub(super) const NEEDS_KEYS: [&str; 5] = ["modules", "config", "cpus", "memory", "mounts"];
+pub(super) const NEEDS_KEYS: [&str; 6] = ["modules", "config", "cpus", "memory", "mounts", "disk"];
 
 /// Requirements for a guest, which the agent's own reproducers don't have.
-const GUEST_NEEDS: [&str; 3] = ["cpus", "memory", "mounts"];
+const GUEST_NEEDS: [&str; 4] = ["cpus", "memory", "mounts", "disk"];
 
 /// As `program`, means the built-in reproducer.
 const BUILT_IN: &str = "built-in";
@@ -100,6 +100,8 @@ pub struct Needs {
     pub memory_mib: Option<u32>,
     /// File systems to mount.
     pub mounts: Vec<GuestMount>,
+    /// The least size of an empty disk, in MiB.
+    pub disk_mib: Option<u32>,
 }
 
 /// The owner of a dossier.
@@ -164,6 +166,7 @@ fn needs(node: &YamlNode, owner: Owner<'_>, problems: &mut Collector<'_>) -> Opt
     let mounts = mounts.map(|n| problems.each(n, "file systems", |node, p| p.value(node, "file system", mount)));
     let cpus = fields.get("cpus").map(|node| problems.value(node, "number", fields::cpus));
     let memory = fields.get("memory").map(|node| problems.value(node, "amount", fields::memory));
+    let disk = fields.get("disk").map(|node| problems.value(node, "size", fields::disk));
     for (name, key, _) in fields.iter().filter(|(name, ..)| owner == Owner::Us && GUEST_NEEDS.contains(name)) {
         problems.add(&key.span, || format!("`{name}` is for a program of your own: leave it out"));
     }
@@ -174,6 +177,7 @@ fn needs(node: &YamlNode, owner: Owner<'_>, problems: &mut Collector<'_>) -> Opt
         cpus: cpus.map_or(Some(None), |read| read.map(Some))?,
         memory_mib: memory.map_or(Some(None), |read| read.map(Some))?,
         mounts: mounts.unwrap_or_else(|| Some(Vec::new()))?,
+        disk_mib: disk.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 

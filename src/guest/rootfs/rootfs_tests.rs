@@ -1,9 +1,10 @@
 use proptest::prelude::*;
+use tar::EntryType;
 
 use super::*;
 
 /// A tarball of these entries: kind, path, target or content.
-fn tarball(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+pub(super) fn tarball(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (kind, path, text) in entries {
         let mut header = tar::Header::new_gnu();
@@ -62,8 +63,8 @@ fn bad_tarballs_are_rejected_by_name() {
         (&[(Link, "a", "../../etc/shadow")], "../../etc/shadow leads out"),
         (&[(Link, "a", "b")], "a in its rootfs links to b"),
         (&[(Symlink, "a", "/etc"), (Regular, "a/passwd", "")], "is below a, which is not a folder"),
-        (&[(Char, "dev/null", "")], "dev/null in its rootfs is a device node"),
-        (&[(Block, "dev/sda", "")], "dev/sda in its rootfs is a device node"),
+        (&[(Char, "etc/null", "")], "etc/null in its rootfs is a device node"),
+        (&[(Block, "sda", "")], "sda in its rootfs is a device node"),
         (&[(Fifo, "pipe", "")], "pipe in its rootfs is a FIFO"),
         (&[(Symlink, "proc", "/etc")], "/proc of its rootfs is not a folder"),
         (&[(Regular, "backproof/agent", "")], "has /backproof"),
@@ -72,6 +73,39 @@ fn bad_tarballs_are_rejected_by_name() {
         let error = read(&tarball(entries)).expect_err(why);
         assert!(error.contains(why), "{error}");
     }
+}
+
+#[test]
+fn device_nodes_below_dev_are_left_out() {
+    let read = read(&tarball(&[(EntryType::Char, "dev/null", ""), (EntryType::Block, "dev/vda", "")]));
+    assert_eq!(read, Ok(Rootfs::default()));
+}
+
+#[test]
+fn rootfs_of_a_folder_follows_no_link() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(secret.path(), "secret").expect("a file");
+    fs::create_dir(folder.path().join("sub")).expect("a folder");
+    std::os::unix::fs::symlink(secret.path(), folder.path().join("sub/link")).expect("a link");
+    let rootfs = Rootfs::load(folder.path()).expect("a rootfs");
+    let target = secret.path().to_str().expect("UTF-8").to_owned();
+    assert_eq!(rootfs.entries.get("sub/link"), Some(&RootfsEntry::Link { target }));
+    assert!(folder::read(&folder.path().join("sub/link")).is_err(), "the link replaced a file just now");
+}
+
+#[test]
+fn only_a_large_rootfs_is_on_a_disk() {
+    let of = |bytes: usize| {
+        let mut rootfs = Rootfs::default();
+        rootfs.insert("data".to_owned(), RootfsEntry::File { mode: 0o644, bytes: vec![0; bytes] }).expect("a file");
+        GuestRootfs::of(&Arc::new(rootfs)).expect("its form")
+    };
+    let (small, large) = (of(INITRAMFS_MAX as usize), of(INITRAMFS_MAX as usize + 1));
+    assert!(small.in_initramfs().is_some() && small.image().is_none());
+    // Blocks of zeros take no room.
+    let image = large.image().expect("an image");
+    assert_eq!((large.in_initramfs(), image.size(), image.sha256().len()), (None, 2 << 20, 64));
 }
 
 proptest! {
