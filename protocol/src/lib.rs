@@ -43,6 +43,9 @@ pub const LIBRARIES_DIR: &str = ".libraries";
 /// The folder beside a program's files with the file system that it sees as its root.
 pub const ROOTFS_DIR: &str = ".rootfs";
 
+/// Where commands of a rootfs are: `PATH` as login(1) has it for root.
+pub const ROOTFS_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The agent's first argument if it probes its own host. The plan comes on stdin as one line, and stdin stays open while
 /// the controller lives; the messages go to stdout.
 pub const PROBE_SUBCOMMAND: &str = "probe";

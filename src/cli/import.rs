@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::args::Format;
 use super::{Stop, ended, show};
 use crate::exit::Exit;
-use crate::import::{self, ImportError, ImportReport, ImportTarget, LtpChoice, PacketdrillTools};
+use crate::import::{self, ImportError, ImportReport, ImportRootfs, ImportTarget, LtpChoice, PacketdrillTools};
 use crate::matrix::is_cve;
 use crate::report::{ImportDocument, Style};
 
@@ -23,6 +23,9 @@ pub(super) enum Import {
         /// Also import tests that name no commit and no CVE
         #[arg(long, conflicts_with = "cve")]
         all: bool,
+        /// Give this rootfs to tests that run other programs or make file systems
+        #[arg(long, value_name = "PATH")]
+        rootfs: Option<PathBuf>,
         #[command(flatten)]
         to: ImportTo,
     },
@@ -89,7 +92,11 @@ fn cve(text: &str) -> Result<String, String> {
 /// Imports tests or reproducers of others.
 pub(super) fn import(command: &Import) -> Result<Exit, Stop> {
     let (done, to) = match command {
-        Import::Ltp { dir, cve, all, to } => (import::ltp(dir, LtpChoice { cves: cve, all: *all }, to.target()), to),
+        Import::Ltp { dir, cve, all, rootfs, to } => {
+            let rootfs = rootfs.as_deref().map(ImportRootfs::open).transpose().map_err(stop)?;
+            let choice = LtpChoice { cves: cve, all: *all, rootfs: rootfs.as_ref() };
+            (import::ltp(dir, choice, to.target()), to)
+        }
         Import::Kselftest { dir, to } => (import::kselftest(dir, to.target()), to),
         Import::Syz { path, title, to } => (import::syz(path, title.as_deref(), to.target()), to),
         Import::Packetdrill { scripts, packetdrill, shell, to } => {

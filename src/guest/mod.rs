@@ -14,8 +14,8 @@ mod rootfs;
 
 pub use libraries::{Libraries, Library};
 pub use program::{GuestProgram, PROGRAM_MAX, ProgramError, RootfsShelf};
-pub use rootfs::{GuestRootfs, RootfsImage};
-use rootfs::{Rootfs, RootfsEntry};
+use rootfs::RootfsEntry;
+pub use rootfs::{GuestRootfs, Rootfs, RootfsImage};
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));

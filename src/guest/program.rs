@@ -155,6 +155,14 @@ impl GuestProgram {
         check(bytes)
     }
 
+    /// Whether these bytes are a program or a script that a guest can run with this rootfs.
+    ///
+    /// # Errors
+    /// What they are instead, or what the rootfs lacks.
+    pub fn check_in(rootfs: &Rootfs, bytes: &[u8]) -> Result<(), String> {
+        starts_inside(rootfs, bytes)
+    }
+
     /// Whose it is, and the name of its folder in the guest.
     pub fn folder(&self) -> &str {
         self.bug.as_str()

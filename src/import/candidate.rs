@@ -35,6 +35,8 @@ pub(super) struct Candidate {
     pub(super) program_name: String,
     /// Files that it finds beside it, with their names there.
     pub(super) files: Vec<(PathBuf, String)>,
+    /// The file system that it sees as its root.
+    pub(super) rootfs: Option<PathBuf>,
     pub(super) protocol: ProgramProtocol,
     pub(super) crash: Option<CrashWords>,
     pub(super) args: Vec<String>,
@@ -89,6 +91,8 @@ struct ReproducerEntry {
     env: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     files: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rootfs: Option<PathBuf>,
     #[serde(skip_serializing_if = "NeedsEntry::is_empty")]
     needs: NeedsEntry,
     deadline: String,
@@ -115,6 +119,8 @@ struct NeedsEntry {
     memory: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<String>,
 }
 
 impl NeedsEntry {
@@ -125,6 +131,7 @@ impl NeedsEntry {
             cpus: needs.cpus,
             memory: needs.memory_mib.map(|mib| format!("{mib}M")),
             mounts: needs.mounts.iter().map(|mount| mount.as_str()).collect(),
+            disk: needs.disk_mib.map(|mib| format!("{mib}M")),
         }
     }
 
@@ -165,6 +172,7 @@ impl Candidate {
                 args: self.args.clone(),
                 env: self.env.clone(),
                 files: self.files.iter().map(|(_, name)| format!("{folder}/{name}")).collect(),
+                rootfs: self.rootfs.clone(),
                 needs: NeedsEntry::of(&self.needs),
                 deadline: format!("{deadline}s"),
             },

@@ -19,12 +19,14 @@ mod ltp;
 mod names;
 mod packetdrill;
 mod program;
+mod rootfs;
 mod syz;
 mod tree;
 
 pub use kselftest::import as kselftest;
 pub use ltp::{LtpChoice, import as ltp};
 pub use packetdrill::{PacketdrillTools, import as packetdrill};
+pub use rootfs::ImportRootfs;
 pub use syz::import as syz;
 
 use candidate::Candidate;

@@ -53,7 +53,9 @@ pub fn import(
 ) -> Result<ImportReport, ImportError> {
     let check = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        program::read(&name, path).map_err(|rejected| ImportError::unusable(path, rejected.why))
+        program::read(&name, path)
+            .and_then(|bytes| program::check(&name, &bytes, None).map(|()| bytes))
+            .map_err(|rejected| ImportError::unusable(path, rejected.why))
     };
     let bytes = check(tools.packetdrill)?;
     let needs_shell = memmem::find(&bytes, b"/bin/sh\0").is_some();
@@ -123,6 +125,7 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
         program: tools.packetdrill.to_owned(),
         program_name: "packetdrill".to_owned(),
         files,
+        rootfs: None,
         protocol: ProgramProtocol::Packetdrill,
         crash: None,
         args: vec![TOLERANCE.to_owned(), script_name],

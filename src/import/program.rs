@@ -5,7 +5,7 @@ use std::path::Path;
 use backproof_protocol::GuestMount;
 use memchr::memmem;
 
-use super::{Rejected, RejectionKind};
+use super::{ImportRootfs, Rejected, RejectionKind};
 use crate::guest::{GuestProgram, PROGRAM_MAX};
 use crate::regular;
 
@@ -19,18 +19,22 @@ const MOUNTS: [(&[u8], GuestMount); 6] = [
     (b"/dev/hugepages", GuestMount::Hugetlbfs),
 ];
 
-/// The bytes of a program that runs in a guest.
+/// The bytes of a program's file.
 pub(super) fn read(name: &str, path: &Path) -> Result<Vec<u8>, Rejected> {
-    let bytes = regular::read(path, PROGRAM_MAX as u64).map_err(|error| {
-        Rejected::new(name, RejectionKind::Unfit, format!("cannot read {}: {error}", path.display()))
-    })?;
-    if bytes.starts_with(b"#!") {
-        return Err(Rejected::new(name, RejectionKind::Script, "a script: a guest has no interpreter"));
-    }
-    match GuestProgram::check(&bytes) {
-        Ok(()) => Ok(bytes),
-        Err(why) => Err(Rejected::new(name, RejectionKind::Unfit, why)),
-    }
+    regular::read(path, PROGRAM_MAX as u64)
+        .map_err(|error| Rejected::new(name, RejectionKind::Unfit, format!("cannot read {}: {error}", path.display())))
+}
+
+/// Whether a program runs in a guest, with this rootfs if there is one.
+pub(super) fn check(name: &str, bytes: &[u8], rootfs: Option<&ImportRootfs>) -> Result<(), Rejected> {
+    let checked = match rootfs {
+        Some(rootfs) => GuestProgram::check_in(rootfs.files(), bytes),
+        None if bytes.starts_with(b"#!") => {
+            return Err(Rejected::new(name, RejectionKind::Script, "a script: a guest has no interpreter"));
+        }
+        None => GuestProgram::check(bytes),
+    };
+    checked.map_err(|why| Rejected::new(name, RejectionKind::Unfit, why))
 }
 
 /// The file systems that a program seems to use.

@@ -14,7 +14,7 @@ fn target(folder: &Path) -> ImportTarget<'_> {
     ImportTarget { folder, force: false }
 }
 
-const ANY: LtpChoice<'_> = LtpChoice { cves: &[], all: false };
+const ANY: LtpChoice<'_> = LtpChoice { cves: &[], all: false, rootfs: None };
 
 /// The bug that an imported dossier describes.
 #[track_caller]
@@ -136,13 +136,67 @@ fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
 }
 
 #[test]
+fn rootfs_gives_a_test_what_it_lacks() {
+    let fixture = Fixture::new();
+    for command in ["bin/sh", "usr/bin/cp", "sbin/mkfs.ext2", "usr/sbin/useradd"] {
+        fixture.program(&format!("root/{command}"));
+    }
+    let test = |name: &str, fields: Value| {
+        let mut test = json!({ "fname": format!("testcases/{name}.c"), "tags": [["CVE", "2020-1234"]] });
+        test.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        test
+    };
+    let ltp = fixture.ltp(&json!({
+        "plain": test("plain", json!({})),
+        "mounts": test("mounts", json!({ "mount_device": true, "needs_device": true, "dev_min_size": "400" })),
+        "any": test("any", json!({ "all_filesystems": true, "needs_device": true })),
+        "xfs": test("xfs", json!({ "filesystems": [{ "type": "xfs" }] })),
+        "runs": test("runs", json!({ "needs_cmds": ["useradd"] })),
+        "gdb": test("gdb", json!({ "needs_cmds": ["useradd", "gdb"] })),
+        "copies": test("copies", json!({ "resource_files": ["data.txt"] })),
+        "loses": test("loses", json!({ "resource_files": ["../../secret"] })),
+    }));
+    fixture.write("ltp/testcases/datafiles/data.txt", "x");
+    fixture.write("secret", "x");
+    let rootfs = ImportRootfs::open(&fixture.path("root")).expect("a rootfs");
+    let to = fixture.to();
+    let report = ltp::import(&ltp, LtpChoice { rootfs: Some(&rootfs), ..ANY }, target(&to)).expect("an import");
+    for (name, kind, why) in [
+        ("xfs", RejectionKind::Disk, "needs a disk with xfs, and the rootfs has no mkfs for it"),
+        ("gdb", RejectionKind::Commands, "runs gdb, which the rootfs lacks"),
+        ("loses", RejectionKind::Files, "copies ../../secret, which is not beside its source"),
+    ] {
+        assert_eq!(rejected(&report, name), (kind, why), "{name}");
+    }
+    for (name, has_rootfs, disk, modules, files) in [
+        ("plain", false, None, "", 0),
+        ("mounts", true, Some(400), "ext4", 0),
+        ("any", true, Some(300), "ext4", 0),
+        ("runs", true, None, "", 0),
+        ("copies", true, None, "", 1),
+    ] {
+        let reproducer = bug(&report, name).reproducer.expect("a reproducer");
+        let own = reproducer.own().expect("a program");
+        let path = own.rootfs.as_ref().map(|rootfs| rootfs.path.clone());
+        assert_eq!(path, has_rootfs.then(|| rootfs.path().to_owned()), "{name}");
+        let needs = &reproducer.needs;
+        assert_eq!(
+            (needs.disk_mib, needs.modules.join(" ").as_str(), own.files.len()),
+            (disk, modules, files),
+            "{name}"
+        );
+    }
+    assert!(ImportRootfs::open(&fixture.path("gone")).is_err_and(|error| error.is_usage()));
+}
+
+#[test]
 fn cve_selects_tests_and_an_unknown_one_is_said() {
     let fixture = Fixture::new();
     let test = |name: &str, cve: &str| json!({ "fname": format!("testcases/{name}.c"), "tags": [["CVE", cve]] });
     let ltp = fixture.ltp(&json!({ "a01": test("a01", "2020-1111"), "b01": test("b01", "2020-2222") }));
     let to = fixture.to();
     let cves = ["CVE-2020-2222".to_owned(), "CVE-2020-3333".to_owned()];
-    let report = ltp::import(&ltp, LtpChoice { cves: &cves, all: false }, target(&to)).expect("an import");
+    let report = ltp::import(&ltp, LtpChoice { cves: &cves, ..ANY }, target(&to)).expect("an import");
     assert_eq!(report.imported.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["b01"]);
     assert_eq!(rejected(&report, "CVE-2020-3333").0, RejectionKind::NoTest);
 }

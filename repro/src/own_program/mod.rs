@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 use crate::reproducer::{Context, ms};
-use backproof_protocol::{Conclusion, Job, LIBRARIES_DIR, Message, PROGRAMS_DIR, ProgramProtocol, Report};
+use backproof_protocol::{Conclusion, Job, LIBRARIES_DIR, Message, PROGRAMS_DIR, ProgramProtocol, ROOTFS_PATH, Report};
 
 mod disks;
 mod judge;
@@ -106,10 +106,7 @@ fn repeat(context: &Context, job: &Job, ready: &ReadyProgram, say: Say) -> Progr
             command.env("LD_LIBRARY_PATH", libraries);
         }
         let path = match &job.run.rootfs {
-            // As login(1) has it for root.
-            Some(own) => {
-                format!("{PROGRAMS_DIR}/{own}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").into()
-            }
+            Some(own) => format!("{PROGRAMS_DIR}/{own}:{ROOTFS_PATH}").into(),
             None => folder.as_os_str().to_owned(),
         };
         command.env("PATH", path).env("TMPDIR", "/tmp");

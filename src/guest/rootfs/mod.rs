@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path};
 use std::sync::{Arc, OnceLock};
 
+use backproof_protocol::ROOTFS_PATH;
 use sha2::{Digest as _, Sha256};
 
 use crate::kernel::compression::Compression;
@@ -137,7 +138,7 @@ impl Rootfs {
     ///
     /// # Errors
     /// What cannot be in a guest, by name, or the limit that is exceeded.
-    pub(super) fn load(path: &Path) -> Result<Self, String> {
+    pub fn load(path: &Path) -> Result<Self, String> {
         let unreadable = |error: io::Error| format!("its rootfs cannot be read: {error}");
         let mut rootfs = Self::default();
         if fs::metadata(path).map_err(unreadable)?.is_dir() {
@@ -185,6 +186,13 @@ impl Rootfs {
             Some(RootfsEntry::File { mode, bytes }) => Ok((*mode, bytes)),
             _ => Err(format!("its rootfs has no file {path:.200}")),
         }
+    }
+
+    /// Whether it has a command of this name, in the folders of its `PATH`.
+    pub fn has_command(&self, name: &str) -> bool {
+        let is_executable =
+            |folder: &str| self.file(&format!("{folder}/{name}")).is_ok_and(|(mode, _)| mode & 0o111 != 0);
+        ROOTFS_PATH.split(':').any(is_executable)
     }
 
     /// The path to which a path leads through links, whether or not anything is there.

@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use super::candidate::Candidate;
 use super::tree::{SourceTree, is_executable};
-use super::{ImportError, ImportReport, ImportTarget, Rejected, RejectionKind, program, write};
+use super::{ImportError, ImportReport, ImportRootfs, ImportTarget, Rejected, RejectionKind, program, write};
 use crate::regular;
 use crate::words::CommitId;
 
@@ -48,6 +48,8 @@ pub struct LtpChoice<'a> {
     pub cves: &'a [String],
     /// Also those that name no commit and no CVE.
     pub all: bool,
+    /// What tests get that run other programs, or make file systems.
+    pub rootfs: Option<&'a ImportRootfs>,
 }
 
 /// A built tree of LTP.
@@ -70,7 +72,7 @@ pub fn import(root: &Path, choice: LtpChoice<'_>, target: ImportTarget<'_>) -> R
     let is_named = |cve: &str| chosen.iter().any(|test| test.cves().any(|one| one.eq_ignore_ascii_case(cve)));
     let absent = choice.cves.iter().filter(|cve| !is_named(cve));
     let absent = absent.map(|cve| Err(Rejected::new(cve, RejectionKind::NoTest, "no test of this LTP names it")));
-    let found = chosen.iter().flat_map(|test| ltp.candidates(test));
+    let found = chosen.iter().flat_map(|test| ltp.candidates(test, choice.rootfs));
     let report = write("ltp", target, found.chain(absent))?;
     Ok(ImportReport { version: ltp.metadata.version.clone(), not_selected: others.len(), ..report })
 }
@@ -123,8 +125,8 @@ impl LtpTree {
     }
 
     /// The dossiers of a test: one for each list of arguments.
-    fn candidates(&self, test: &LtpTest) -> Vec<Result<Candidate, Rejected>> {
-        let candidate = match self.candidate(test) {
+    fn candidates(&self, test: &LtpTest, rootfs: Option<&ImportRootfs>) -> Vec<Result<Candidate, Rejected>> {
+        let candidate = match self.candidate(test, rootfs) {
             Ok(candidate) => candidate,
             Err(rejected) => return vec![Err(rejected)],
         };
@@ -137,7 +139,7 @@ impl LtpTree {
         entries.into_iter().enumerate().map(with).collect()
     }
 
-    fn candidate(&self, test: &LtpTest) -> Result<Candidate, Rejected> {
+    fn candidate(&self, test: &LtpTest, rootfs: Option<&ImportRootfs>) -> Result<Candidate, Rejected> {
         let rejected = |kind, why: &str| Err(Rejected::new(&test.name, kind, why));
         if test.source.ends_with(".sh") {
             return rejected(RejectionKind::Script, "a shell script: a guest has no interpreter");
@@ -147,9 +149,12 @@ impl LtpTree {
         if is_of_libc && fixes.is_empty() && test.cves().next().is_none() {
             return rejected(RejectionKind::NotKernel, "about a bug of the C library");
         }
-        let LtpNeeds { mut needs, env, deadline, mut notes } = LtpNeeds::of(test, self.metadata.timeout)?;
+        let LtpNeeds { mut needs, of_rootfs, env, deadline, mut notes } =
+            LtpNeeds::of(test, self.metadata.timeout, rootfs)?;
+        let rootfs = rootfs.filter(|_| of_rootfs);
         let path = self.program(test)?;
         let bytes = program::read(&test.name, &path)?;
+        program::check(&test.name, &bytes, rootfs)?;
         needs.mounts.extend(program::mounts(&bytes));
         needs.mounts.sort();
         needs.mounts.dedup();
@@ -173,8 +178,9 @@ impl LtpTree {
             references: references(test),
             fixes,
             program_name: test.program().to_owned(),
-            files: self.children(test, &path),
+            files: self.beside(test, &path)?,
             program: path,
+            rootfs: rootfs.map(|rootfs| rootfs.path().to_owned()),
             protocol: ProgramProtocol::Ltp,
             crash: None,
             args: Vec::new(),
@@ -194,6 +200,24 @@ impl LtpTree {
             let why = format!("no executable {} below {TESTCASES}", test.program());
             Rejected::new(&test.name, RejectionKind::NotBuilt, why)
         })
+    }
+
+    /// The files that a test finds beside it: what it copies, and the programs that it runs.
+    fn beside(&self, test: &LtpTest, program: &Path) -> Result<Vec<(PathBuf, String)>, Rejected> {
+        let mut files = self.children(test, program);
+        let folder = Path::new(&test.source).parent().unwrap_or(Path::new(""));
+        for name in test.texts("resource_files") {
+            // `lib/tst_resource.c` looks in these.
+            let places = [folder.join("datafiles").join(name), folder.join(name)];
+            let Some(path) = places.iter().find_map(|place| self.tree.file(place)) else {
+                let why = format!("copies {name:.100}, which is not beside its source");
+                return Err(Rejected::new(&test.name, RejectionKind::Files, why));
+            };
+            if files.iter().all(|(_, known)| known != name) {
+                files.push((path, name.to_owned()));
+            }
+        }
+        Ok(files)
     }
 
     /// The programs that a test runs, which are called after it. They are in its PATH.

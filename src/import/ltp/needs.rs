@@ -6,7 +6,7 @@ use std::time::Duration;
 use backproof_protocol::GuestMount;
 
 use super::super::candidate::DEADLINE_MAX;
-use super::super::{Rejected, RejectionKind, kconfig};
+use super::super::{ImportRootfs, Rejected, RejectionKind, kconfig};
 use super::metadata::LtpTest;
 use crate::matrix::Needs;
 
@@ -19,6 +19,12 @@ const HUGEPAGES_MIB: u64 = 1024;
 /// The least size of a test's disk, in MiB (`lib/tst_device.c`).
 const DEVICE_MIB: u64 = 300;
 
+/// The file system of tests that name none (`lib/tst_test.c`).
+const DEFAULT_FILE_SYSTEM: &str = "ext2";
+
+/// What its library copies files with.
+const COPIERS: [&str; 2] = ["sh", "cp"];
+
 /// The most memory and processors that are asked for.
 const MOST: (u64, u64) = (16 << 10, 8);
 
@@ -29,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct LtpNeeds {
     pub(super) needs: Needs,
+    /// Whether it needs programs of a rootfs.
+    pub(super) of_rootfs: bool,
     pub(super) env: BTreeMap<String, String>,
     pub(super) deadline: Duration,
     pub(super) notes: Vec<String>,
@@ -38,8 +46,8 @@ impl LtpNeeds {
     /// Reads them. A test that names no time limit has this one, in seconds.
     ///
     /// # Errors
-    /// If a guest does not have it.
-    pub(super) fn of(test: &LtpTest, timeout: u64) -> Result<Self, Rejected> {
+    /// If neither a guest nor the rootfs has it.
+    pub(super) fn of(test: &LtpTest, timeout: u64, rootfs: Option<&ImportRootfs>) -> Result<Self, Rejected> {
         let rejected = |kind, why: &str| Err(Rejected::new(&test.name, kind, why));
         let machines = test.texts("supported_archs");
         if !machines.is_empty() && !machines.contains(&"x86_64") {
@@ -48,18 +56,18 @@ impl LtpNeeds {
         if test.number("needs_abi_bits") == Some(32) {
             return rejected(RejectionKind::Machine, "only for 32-bit programs");
         }
-        if let Some(why) = disk(test) {
-            return rejected(RejectionKind::Disk, &why);
-        }
+        let disk = LtpDisk::of(test, rootfs).map_err(|why| Rejected::new(&test.name, RejectionKind::Disk, why))?;
         if test.number("min_swap_avail").is_some_and(|mib| mib > 0) {
             return rejected(RejectionKind::Swap, "needs swap space, which a guest lacks");
         }
         let commands = commands(test);
-        if !commands.is_empty() {
-            return rejected(RejectionKind::Commands, &format!("runs {}", commands.join(", ")));
+        let absent = rootfs.map_or_else(|| commands.clone(), |rootfs| rootfs.lacks(&commands));
+        if !absent.is_empty() {
+            let place = if rootfs.is_some() { ", which the rootfs lacks" } else { "" };
+            return rejected(RejectionKind::Commands, &format!("runs {}{place}", absent.join(", ")));
         }
         let copied = test.texts("resource_files");
-        if !copied.is_empty() {
+        if !copied.is_empty() && rootfs.is_none_or(|rootfs| !rootfs.lacks(&COPIERS.map(str::to_owned)).is_empty()) {
             let why = format!("copies {:.100} with cp, in a shell", copied.join(", "));
             return rejected(RejectionKind::Commands, &why);
         }
@@ -81,15 +89,22 @@ impl LtpNeeds {
         }
         needs.modules.extend(test.texts("needs_drivers").into_iter().map(str::to_owned));
         needs.modules.extend(kconfig::modules(&needs.config));
-        if test.flag("needs_device") {
-            needs.modules.push("loop".to_owned());
+        let of_rootfs = !commands.is_empty() || !copied.is_empty() || matches!(disk, LtpDisk::Formatted { .. });
+        match disk {
+            LtpDisk::None => {}
+            // Its library makes a file in a tmpfs a device, which takes at most half of the memory.
+            LtpDisk::Plain { .. } => needs.modules.push("loop".to_owned()),
+            LtpDisk::Formatted { mib, module } => {
+                needs.modules.push(module.to_owned());
+                needs.disk_mib = u32::try_from(mib).ok();
+            }
         }
         if test.flag("needs_overlay") {
             needs.modules.push("overlay".to_owned());
         }
         let (most_memory, most_cpus) = MOST;
         needs.cpus = test.number("min_cpus").map(|number| number.clamp(1, most_cpus)).and_then(|n| n.try_into().ok());
-        needs.memory_mib = memory(test).map(|mib| mib.min(most_memory)).and_then(|mib| mib.try_into().ok());
+        needs.memory_mib = memory(test, disk).map(|mib| mib.min(most_memory)).and_then(|mib| mib.try_into().ok());
         let of_cgroup = test.has("needs_cgroup_ctrls") || test.has("needs_cgroup_ver");
         if of_cgroup && test.text("needs_cgroup_ver") != Some("1") {
             needs.mounts.push(GuestMount::Cgroup2);
@@ -101,23 +116,51 @@ impl LtpNeeds {
         dedup(&mut needs.modules);
         // A guest has no copy of the kernel's configuration: backproof checks `needs.config` itself.
         let env = BTreeMap::from([("KCONFIG_SKIP_CHECK".to_owned(), "1".to_owned())]);
-        Ok(Self { needs, env, deadline: deadline(test, timeout), notes })
+        Ok(Self { needs, of_rootfs, env, deadline: deadline(test, timeout), notes })
     }
 }
 
-/// Why a test needs a disk with a file system; none if it needs none.
-fn disk(test: &LtpTest) -> Option<String> {
-    let kinds: Vec<&str> = test.items("filesystems").iter().filter_map(|one| one["type"].as_str()).collect();
-    // A test for all file systems runs on tmpfs, if no other has a mkfs.
-    let only = |list: &[&str]| !list.is_empty() && list.iter().all(|kind| *kind == "tmpfs");
-    if only(&kinds) || test.flag("all_filesystems") && !test.texts("skip_filesystems").contains(&"tmpfs") {
-        return None;
+/// The disk of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LtpDisk {
+    /// It needs none.
+    None,
+    /// One of this size, without a file system.
+    Plain { mib: u64 },
+    /// One of this size, on which it makes a file system that this module mounts.
+    Formatted { mib: u64, module: &'static str },
+}
+
+impl LtpDisk {
+    /// The disk that a test needs.
+    ///
+    /// # Errors
+    /// If it makes a file system, and nothing can.
+    fn of(test: &LtpTest, rootfs: Option<&ImportRootfs>) -> Result<Self, String> {
+        let mib = test.number("dev_min_size").unwrap_or(0).max(DEVICE_MIB);
+        let kinds: Vec<&str> = test.items("filesystems").iter().filter_map(|one| one["type"].as_str()).collect();
+        let formats = ["format_device", "mount_device", "all_filesystems"].into_iter().find(|key| test.flag(key));
+        let wanted = match formats {
+            _ if !kinds.is_empty() => kinds.clone(),
+            Some("all_filesystems") => ImportRootfs::all_kinds(),
+            Some(_) => vec![DEFAULT_FILE_SYSTEM],
+            None => Vec::new(),
+        };
+        if let Some(module) = rootfs.and_then(|rootfs| rootfs.mountable(&wanted)) {
+            return Ok(Self::Formatted { mib, module });
+        }
+        // A test for all file systems runs on tmpfs, if no other has a mkfs.
+        let only_tmpfs = !kinds.is_empty() && kinds.iter().all(|kind| *kind == "tmpfs");
+        let also_tmpfs = test.flag("all_filesystems") && !test.texts("skip_filesystems").contains(&"tmpfs");
+        let lacks = if rootfs.is_some() { "the rootfs has no mkfs for it" } else { "a guest has no mkfs" };
+        match formats {
+            _ if only_tmpfs || also_tmpfs => {}
+            _ if !kinds.is_empty() => return Err(format!("needs a disk with {}, and {lacks}", kinds.join(", "))),
+            Some(key) => return Err(format!("needs a formatted disk ({key}), and {lacks}")),
+            None => {}
+        }
+        Ok(if test.flag("needs_device") { Self::Plain { mib } } else { Self::None })
     }
-    if !kinds.is_empty() {
-        return Some(format!("needs a disk with {}, and a guest has no mkfs", kinds.join(", ")));
-    }
-    let formats = ["format_device", "mount_device", "all_filesystems"].into_iter().find(|key| test.flag(key));
-    formats.map(|key| format!("needs a formatted disk ({key}), and a guest has no mkfs"))
 }
 
 /// The programs that it cannot do without. Old metadata list their names, newer ones objects.
@@ -128,17 +171,16 @@ fn commands(test: &LtpTest) -> Vec<String> {
 }
 
 /// The memory that its guest needs, in MiB.
-fn memory(test: &LtpTest) -> Option<u64> {
+fn memory(test: &LtpTest, disk: LtpDisk) -> Option<u64> {
     let asked = test.number("min_mem_avail").map(|mib| mib.saturating_add(OWN_MIB));
     // A huge page has 2 MiB.
     let pages = test.texts("hugepages").first().map(|count| {
         count.parse().map_or(HUGEPAGES_MIB, |pages: u64| pages.saturating_mul(2).saturating_add(2 * OWN_MIB))
     });
-    // A disk is a file in a tmpfs, which takes at most half of the memory.
-    let device = test.flag("needs_device").then(|| {
-        let size = test.number("dev_min_size").unwrap_or(0).max(DEVICE_MIB);
-        size.saturating_mul(2).saturating_add(2 * OWN_MIB)
-    });
+    let device = match disk {
+        LtpDisk::Plain { mib } => Some(mib.saturating_mul(2).saturating_add(2 * OWN_MIB)),
+        LtpDisk::None | LtpDisk::Formatted { .. } => None,
+    };
     asked.max(pages).max(device).filter(|mib| *mib > OWN_MIB + 64)
 }
 

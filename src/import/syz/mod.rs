@@ -165,6 +165,7 @@ fn of_parts(source: &SyzSource, text: &str, title: &str, crash: CrashWords, prog
         program: program.to_owned(),
         program_name: super::names::bug_id(&source.id).map_or_else(|| "repro".to_owned(), |id| id.to_string()),
         files: Vec::new(),
+        rootfs: None,
         protocol: ProgramProtocol::Crash,
         crash: Some(crash),
         args: Vec::new(),
