@@ -273,10 +273,12 @@ impl Order<'_> {
         if modules.files.contains_key(name) {
             return Some(name.to_owned());
         }
-        // The providers of an alias often begin with its name: `crc32c_generic`, `crc32c_intel`. Only the generic one
-        // works on any processor.
-        let start = format!("{name}_");
-        let mut candidates: Vec<&String> = modules.files.keys().filter(|file| file.starts_with(&start)).collect();
+        // The providers of an alias begin like it: `crc32c_generic` and `crc32c_intel` for `crypto-crc32c`, `xxhash_generic`
+        // for `xxhash64`. Only the generic one works on any processor.
+        let start = name.strip_prefix("crypto_").unwrap_or(name);
+        let start = start.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        let begins = |file: &&String| !start.is_empty() && file.starts_with(start);
+        let mut candidates: Vec<&String> = modules.files.keys().filter(begins).collect();
         candidates.sort_by_key(|file| (!file.ends_with("_generic"), *file));
         for file in candidates {
             let Some(Ok(bytes)) = modules.files.get(file).map(Location::read) else { continue };

@@ -57,6 +57,10 @@ fn soft_dependencies_are_loaded_if_they_are_there() {
             ("crypto/crc32c_generic.ko", "depends=\0alias=crypto-crc32c\0alias=crc32c"),
             ("arch/crc32c-intel.ko", "depends=\0alias=crc32c"),
             ("crypto/hmac_other.ko", "depends=\0alias=other"),
+            ("fs/ext4.ko", "depends=\0softdep=pre: crypto-crc32c"),
+            ("fs/btrfs.ko", "depends=\0softdep=pre: blake2b-256 pre: xxhash64"),
+            ("crypto/blake2b_generic.ko", "depends=\0alias=blake2b-256"),
+            ("crypto/xxhash_generic.ko", "depends=\0alias=crypto-xxhash64\0alias=xxhash64"),
             ("drivers/circle.ko", "depends=\0softdep=pre: circle post: circle"),
             ("drivers/odd.ko", "depends=\0softdep=hmac pre:\0softdep=post: "),
         ],
@@ -64,6 +68,8 @@ fn soft_dependencies_are_loaded_if_they_are_there() {
     );
     let order = |wanted: &[&str]| names(folder.path(), wanted, None).unwrap();
     assert_eq!(order(&["sctp"]), ["crc32c_generic", "libcrc32c", "sctp", "sctp_diag"]);
+    assert_eq!(order(&["ext4"]), ["crc32c_generic", "ext4"]);
+    assert_eq!(order(&["btrfs"]), ["blake2b_generic", "xxhash_generic", "btrfs"]);
     assert_eq!(order(&["circle", "odd"]), ["circle", "odd"]);
 }
 
