@@ -15,7 +15,7 @@ if [ "$${#missing[@]}" -gt 0 ]; then \
 	echo "Installing $${missing[*]} with apt" >&2; \
 	as_root=(); [ "$$(id -u)" = 0 ] || as_root=(sudo); \
 	"$${as_root[@]}" apt-get update -q >&2; \
-	DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get install -y -q --no-install-recommends "$${missing[@]}" >&2; \
+	DEBIAN_FRONTEND=noninteractive "$${as_root[@]}" apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends "$${missing[@]}" >&2; \
 fi
 endef
 

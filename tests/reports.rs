@@ -23,6 +23,7 @@ fn report_files_are_checked_before_a_run() {
     let lab = lab();
     fs::create_dir(lab.path("folder")).expect("a folder");
     symlink("a.json", lab.path("link")).expect("a link");
+    symlink("gone", lab.path("dangling")).expect("a link");
     lab.write("a.json", "before");
     for (reports, said) in [
         (&["jsn=a.json"][..], "no format `jsn`: did you mean `json`?"),
@@ -33,6 +34,7 @@ fn report_files_are_checked_before_a_run() {
         (&["json=a.json/b"], "cannot write --report json=a.json/b"),
         (&["json=a.json", "table=./a.json"], "name the same file"),
         (&["json=a.json", "table=link"], "name the same file"),
+        (&["json=dangling"], "it is a link to a file that does not exist"),
         (&["json=new", "table=folder/../new"], "name the same file"),
     ] {
         for command in ["run", "report"] {

@@ -22,6 +22,11 @@ pub(super) struct ReportFile {
     path: PathBuf,
 }
 
+/// Whether this is a link to nothing. /dev/stdout may be one to a pipe, which has no path but is there.
+fn is_dangling(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
+}
+
 /// Files of a run and of the history. A report in place of one would destroy results.
 const OWN_FILES: [&str; 5] = ["matrix.json", "ledger.json", "proof.json", "boot.json", "history.sqlite"];
 
@@ -48,6 +53,9 @@ impl ReportFile {
     /// Where its bytes go: through a link, to the file that it names.
     fn target(&self) -> io::Result<PathBuf> {
         match fs::canonicalize(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_dangling(&self.path) => {
+                Err(io::Error::other("it is a link to a file that does not exist"))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;

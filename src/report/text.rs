@@ -8,10 +8,31 @@ use unicode_width::UnicodeWidthChar as _;
 use super::style::Style;
 use crate::json::is_obeyed;
 
-/// `text` without characters that a terminal would obey: an escape sequence from a guest or a package must not move the
-/// cursor or retitle the window.
+/// `text` without what a terminal or a workflow's log would obey: an escape sequence from a guest or a package must not move
+/// the cursor or retitle the window, and its words must not be commands.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
+    without_commands(text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect())
+}
+
+/// `text`, with a space in each command of a GitHub workflow: `::name::` at the start of a line, which wrapping
+/// may make of any word, and `##[name]` anywhere (actions/runner, ActionCommand.cs).
+fn without_commands(text: String) -> String {
+    if !text.contains("##[") && !text.contains("::") {
+        return text;
+    }
+    let (mut shown, mut before) = (String::with_capacity(text.len() + 8), ' ');
+    for (at, c) in text.char_indices() {
+        let is_command = |rest: &str| before.is_whitespace() && rest.contains("::");
+        if c == '[' && shown.ends_with("##") {
+            shown.push(' ');
+        }
+        shown.push(c);
+        if text[at..].strip_prefix("::").is_some_and(is_command) {
+            shown.push(' ');
+        }
+        before = c;
+    }
+    shown
 }
 
 /// `text` as Markdown that shows it as it is, also in a cell of a table.
@@ -100,6 +121,20 @@ mod tests {
     fn visible_defuses_escapes_and_keeps_letters() {
         assert_eq!(visible("6.1\u{1b}[2J\r\n\u{202e}x\u{9b}1m"), "6.1\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}x\u{fffd}1m");
         assert_eq!(visible("größer 漢字"), "größer 漢字");
+    }
+
+    #[test]
+    fn visible_defuses_commands_of_a_workflow() {
+        for (text, expected) in [
+            ("::add-mask::a", ": :add-mask::a"),
+            ("a ::error file=x::b", "a : :error file=x::b"),
+            ("a ##[warning]b", "a ## [warning]b"),
+            // Addresses and paths of code are none.
+            ("connect to ::1", "connect to ::1"),
+            ("a::b::c fe80::1 ## [x]", "a::b::c fe80::1 ## [x]"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
     }
 
     #[test]
