@@ -48,9 +48,13 @@ struct GuestFile {
 pub struct RootfsShelf(BTreeMap<PathBuf, (Arc<Rootfs>, Arc<GuestRootfs>)>);
 
 impl RootfsShelf {
-    /// The bytes of all of them, as guests have them.
+    /// The bytes of all of them in memory: the files of one on a disk stay until all programs are checked.
     pub fn size(&self) -> usize {
-        self.0.values().map(|(_, rootfs)| rootfs.size()).sum()
+        let of = |(files, rootfs): &(Arc<Rootfs>, Arc<GuestRootfs>)| match rootfs.image() {
+            Some(image) => files.size() + image.size(),
+            None => files.size(),
+        };
+        self.0.values().map(of).sum()
     }
 
     /// The files of a rootfs, and how they come into a guest.
@@ -190,6 +194,11 @@ impl GuestProgram {
     /// The file system that it sees as its root, if it isn't the guest's.
     pub fn rootfs(&self) -> Option<&GuestRootfs> {
         self.rootfs.as_deref()
+    }
+
+    /// The same, to be used by another thread.
+    pub fn shared_rootfs(&self) -> Option<Arc<GuestRootfs>> {
+        self.rootfs.clone()
     }
 
     /// The bytes of these programs in one initramfs.

@@ -49,11 +49,11 @@ impl ImportRootfs {
         commands.iter().filter(|name| !self.files.has_command(name)).cloned().collect()
     }
 
-    /// The module that mounts the first of these file systems that it can make.
-    pub(super) fn mountable(&self, kinds: &[&str]) -> Option<&'static str> {
+    /// Those of these file systems that it can make, and the modules that mount them.
+    pub(super) fn mountable(&self, kinds: &[&str]) -> (Vec<&'static str>, Vec<&'static str>) {
         let can_make = |kind: &str| self.files.has_command(&format!("mkfs.{kind}"));
         let of = |kind: &&str| FILE_SYSTEMS.iter().find(|(name, _)| name == kind && can_make(name));
-        kinds.iter().find_map(of).map(|(_, module)| *module)
+        kinds.iter().filter_map(of).copied().unzip()
     }
 
     /// The names of all file systems that may be made.

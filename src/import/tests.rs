@@ -138,7 +138,7 @@ fn ltp_test_that_a_guest_cannot_run_is_rejected_with_its_reason() {
 #[test]
 fn rootfs_gives_a_test_what_it_lacks() {
     let fixture = Fixture::new();
-    for command in ["bin/sh", "usr/bin/cp", "sbin/mkfs.ext2", "usr/sbin/useradd"] {
+    for command in ["bin/sh", "usr/bin/cp", "sbin/mkfs.ext2", "sbin/mkfs.btrfs", "sbin/mkfs.vfat", "usr/sbin/useradd"] {
         fixture.program(&format!("root/{command}"));
     }
     let test = |name: &str, fields: Value| {
@@ -149,7 +149,7 @@ fn rootfs_gives_a_test_what_it_lacks() {
     let ltp = fixture.ltp(&json!({
         "plain": test("plain", json!({})),
         "mounts": test("mounts", json!({ "mount_device": true, "needs_device": true, "dev_min_size": "400" })),
-        "any": test("any", json!({ "all_filesystems": true, "needs_device": true })),
+        "any": test("any", json!({ "all_filesystems": true, "needs_device": true, "skip_filesystems": ["vfat"] })),
         "xfs": test("xfs", json!({ "filesystems": [{ "type": "xfs" }] })),
         "runs": test("runs", json!({ "needs_cmds": ["useradd"] })),
         "gdb": test("gdb", json!({ "needs_cmds": ["useradd", "gdb"] })),
@@ -171,7 +171,7 @@ fn rootfs_gives_a_test_what_it_lacks() {
     for (name, has_rootfs, disk, modules, files) in [
         ("plain", false, None, "", 0),
         ("mounts", true, Some(400), "ext4", 0),
-        ("any", true, Some(300), "ext4", 0),
+        ("any", true, Some(300), "btrfs ext4", 0),
         ("runs", true, None, "", 0),
         ("copies", true, None, "", 1),
     ] {

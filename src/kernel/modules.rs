@@ -75,7 +75,15 @@ enum Location {
 }
 
 /// Kconfig's names of modules that reproducers may need, for kernels without modules.builtin.
-const OPTIONS: [(&str, &str); 3] = [("tun", "TUN"), ("veth", "VETH"), ("sch_netem", "NET_SCH_NETEM")];
+const OPTIONS: [(&str, &str); 7] = [
+    ("tun", "TUN"),
+    ("veth", "VETH"),
+    ("sch_netem", "NET_SCH_NETEM"),
+    ("nfit", "ACPI_NFIT"),
+    ("nd_pmem", "BLK_DEV_PMEM"),
+    ("squashfs", "SQUASHFS"),
+    ("overlay", "OVERLAY_FS"),
+];
 
 /// The largest decompressed module, in bytes, with debug information.
 const MAX_MODULE: u64 = 256 << 20;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use backproof_protocol::Segment;
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpOptionElement, TcpSlice};
+use etherparse::{
+    IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, TcpOptionElement, TcpOptionReadError, TcpOptionsIterator, TcpSlice,
+};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::{Block, PcapNgReader};
 
@@ -146,13 +148,24 @@ impl IpOfTcp {
     }
 }
 
-/// The selectively acknowledged ranges. Damaged options end the list.
+/// The selectively acknowledged ranges. Unknown options, such as MD5 signatures, are skipped; a damaged one ends the list.
 fn sack(tcp: &TcpSlice<'_>) -> Vec<(u32, u32)> {
-    let mut ranges = Vec::new();
-    for option in tcp.options_iterator().map_while(Result::ok) {
-        if let TcpOptionElement::SelectiveAcknowledgement(first, others) = option {
-            ranges.push(first);
-            ranges.extend(others.into_iter().flatten());
+    let (mut ranges, mut options) = (Vec::new(), tcp.options_iterator());
+    loop {
+        let rest = options.rest();
+        match options.next() {
+            Some(Ok(TcpOptionElement::SelectiveAcknowledgement(first, others))) => {
+                ranges.push(first);
+                ranges.extend(others.into_iter().flatten());
+            }
+            Some(Ok(_)) => {}
+            Some(Err(TcpOptionReadError::UnknownId(_))) => {
+                // Its length counts its own two bytes.
+                let length = rest.get(1).map_or(0, |length| usize::from(*length));
+                let Some(after) = rest.get(length.max(2)..) else { break };
+                options = TcpOptionsIterator::from_slice(after);
+            }
+            Some(Err(_)) | None => break,
         }
     }
     ranges

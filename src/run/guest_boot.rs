@@ -20,8 +20,8 @@ use crate::kernel::{BootImage, FileError, Kept, Leases, Store, hex, image_releas
 use crate::matrix::KernelEntry;
 use crate::verdict::Boots;
 use crate::vm::{
-    Accel, Boot, EMPTY_DISK_STEP, GuestDisk, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript, VirtualTime,
-    watch_recorded,
+    Accel, Boot, EMPTY_DISK_STEP_MIB, GuestDisk, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript,
+    VirtualTime, watch_recorded,
 };
 
 /// Default guest memory. Debian's kernels use 100 MiB of it themselves.
@@ -78,6 +78,7 @@ pub(super) async fn boot_guest(
         refused: None,
     };
     let image = boot_image(bench, accel).await;
+    keep_rootfs(bench, trials).await;
     let guest = match Guest::prepare(bench, &image, trials, accel, time) {
         // In real time, the first boot has the same key, and cannot confirm itself.
         Ok(guest) if time.is_none() && schedule > 0 => Guest { key: None, ..guest },
@@ -129,6 +130,14 @@ async fn boot_image(bench: &Bench<'_>, accel: Accel) -> BootImage {
     // Unpacking keeps a processor busy.
     let direct = tokio::task::spawn_blocking(move || kernel.direct_image(&store)).await;
     direct.ok().flatten().unwrap_or(packed)
+}
+
+/// Writes a large rootfs to the cache in another thread, because this one listens to guests. An error is told by the guest
+/// that needs it.
+async fn keep_rootfs(bench: &Bench<'_>, trials: &[Trial<'_>]) {
+    let Some(rootfs) = trials.iter().find_map(|trial| trial.program?.shared_rootfs()) else { return };
+    let store = bench.lab.store.clone();
+    let _ = tokio::task::spawn_blocking(move || rootfs.image().map(|image| image.kept(&store).is_ok())).await;
 }
 
 /// Checks the file of an unpacked kernel, and makes a damaged one again.
@@ -290,7 +299,7 @@ fn disk_memory_mib(disks: &[GuestDisk]) -> u32 {
 fn disks(store: &Store, trials: &[Trial<'_>]) -> anyhow::Result<Vec<GuestDisk>> {
     let mut disks = Vec::new();
     if let Some(mib) = trials.iter().find_map(|trial| trial.size().disk_mib) {
-        disks.push(GuestDisk::Empty { mib: mib.next_multiple_of(EMPTY_DISK_STEP) });
+        disks.push(GuestDisk::Empty { mib: mib.next_multiple_of(EMPTY_DISK_STEP_MIB) });
     }
     if let Some(image) = trials.iter().find_map(Trial::image) {
         let path = image.kept(store)?.to_owned();

@@ -16,7 +16,7 @@ pub const DISK_MODULES: [&str; 2] = ["nfit", "nd_pmem"];
 
 /// An empty disk is a multiple of this many MiB: before 5.3, a kernel maps a section of 128 MiB as a whole, and refuses
 /// another disk in it (`SECTION_SIZE_BITS` of arch/x86/include/asm/sparsemem.h).
-pub const EMPTY_DISK_STEP: u32 = 128;
+pub const EMPTY_DISK_STEP_MIB: u32 = 128;
 
 /// A disk of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

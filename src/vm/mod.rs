@@ -47,7 +47,7 @@ pub use boot::{Boot, DeathPlace, Finished, GuestSpec, Observed};
 pub use command::{QemuCommand, SpecError};
 pub use console::{Splat, Stage};
 pub use deadlines::{Deadlines, HostLoad};
-pub use disk::{DISK_MODULES, EMPTY_DISK_STEP, GuestDisk};
+pub use disk::{DISK_MODULES, EMPTY_DISK_STEP_MIB, GuestDisk};
 pub use failure::{AwaitedEvent, Failure, FailureKind};
 pub(crate) use host_watch::HostWatch;
 pub use host_watch::{Freeze, FreezeCause, HostRecord};

@@ -10,12 +10,12 @@ use backproof_protocol::Conclusion;
 /// What a squashfs starts with (Documentation/filesystems/squashfs.rst).
 const SQUASHFS_MAGIC: [u8; 4] = *b"hsqs";
 
-/// A disk of the guest.
+/// What is on a disk of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GuestDisk {
-    /// The read-only one with a rootfs.
+pub(super) enum DiskContent {
+    /// A rootfs: it is read-only.
     Rootfs,
-    /// The one that was empty when the guest started.
+    /// Nothing, when the guest started.
     Empty,
 }
 
@@ -26,21 +26,21 @@ const DRIVERS: [(&str, &str); 2] = [("nfit", "/sys/bus/acpi/drivers/nfit"), ("nd
 ///
 /// # Errors
 /// A skip if the kernel has no driver for it.
-pub(super) fn find(wanted: GuestDisk) -> Result<PathBuf, ProgramJudgement> {
+pub(super) fn find(wanted: DiskContent) -> Result<PathBuf, ProgramJudgement> {
     wait_for_probing();
     let names = names_in("/sys/block", "pmem");
     let device = |name: &String| Path::new("/dev").join(name);
     let is_wanted = |path: &PathBuf| {
         let mut head = [0; SQUASHFS_MAGIC.len()];
         let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
-        read.is_ok() && (head == SQUASHFS_MAGIC) == (wanted == GuestDisk::Rootfs)
+        read.is_ok() && (head == SQUASHFS_MAGIC) == (wanted == DiskContent::Rootfs)
     };
     names.iter().map(device).find(is_wanted).ok_or_else(|| {
         if let Some((driver, _)) = DRIVERS.iter().find(|(_, place)| !Path::new(place).exists()) {
             let why = format!("this kernel lacks {driver}, which the reproducer's disk needs");
             return ProgramJudgement::of(Conclusion::Skip, why);
         }
-        let what = if wanted == GuestDisk::Rootfs { "the reproducer's rootfs" } else { "the reproducer" };
+        let what = if wanted == DiskContent::Rootfs { "the reproducer's rootfs" } else { "the reproducer" };
         ProgramJudgement::error(format!("the kernel found no disk for {what}, only {} other NVDIMMs", names.len()))
     })
 }

@@ -22,7 +22,7 @@ mod packetdrill;
 mod place;
 mod tap;
 
-use disks::GuestDisk;
+use disks::DiskContent;
 use judge::ProgramJudgement;
 use output::{Heard, Stream};
 
@@ -80,7 +80,7 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<ReadyProgram, 
     }
     place::link_files(&folder, &path, rootfs.is_some()).map_err(ProgramJudgement::error)?;
     place::name_users();
-    let disk = job.run.disk.then(|| disks::find(GuestDisk::Empty)).transpose()?;
+    let disk = job.run.disk.then(|| disks::find(DiskContent::Empty)).transpose()?;
     Ok(ReadyProgram { path, disk })
 }
 

@@ -104,6 +104,9 @@ fn lines(mut heard: Heard, stream: Stream, pipe: impl Read, job: &str, say: Say)
             Heard::Packetdrill(lines) if at_start => lines.line(text),
             _ => {}
         }
+        if stream == Stream::Stderr && at_start && is_load_failure(text) {
+            return Err(format!("its program, or one that it runs, did not start: {text:.300}"));
+        }
         at_start = line.ends_with(b"\n");
         let text: String = text.chars().take(characters).collect();
         if said < most && !text.is_empty() {
@@ -112,6 +115,16 @@ fn lines(mut heard: Heard, stream: Stream, pipe: impl Read, job: &str, say: Say)
         }
     }
     if read > LINES_MAX { Err(too_much(LINES_MAX, stream)) } else { Ok(heard) }
+}
+
+/// Whether a loader says that it cannot start a program: glibc's (elf/dl-version.c, elf/dl-minimal.c, elf/rtld.c) or musl's
+/// (ldso/dynlink.c). It exits with a status that programs have for results.
+fn is_load_failure(line: &str) -> bool {
+    line.contains(": error while loading shared libraries: ")
+        || line.contains(": symbol lookup error: ")
+        || line.contains(": version `") && line.contains("' not found (required by ")
+        || line.starts_with("Error loading shared library ")
+        || line.starts_with("Error relocating ")
 }
 
 fn too_much(limit: usize, stream: Stream) -> String {
@@ -152,6 +165,25 @@ mod tests {
         assert_eq!(said.len(), SAID_MAX.0);
         assert!(matches!(&said[0], Message::Said { job, text } if job == "a-bug" && text == "1"), "{:?}", said[0]);
         assert!(matches!(heard, Ok(Heard::Nothing)));
+    }
+
+    #[test]
+    fn program_that_is_not_loaded_is_an_error() {
+        for (line, fails) in [
+            ("./m: ./libfoo.so.1: version `FOO_2' not found (required by ./m)", true),
+            ("./m: error while loading shared libraries: libfoo.so.1: cannot open shared object file", true),
+            ("./m: symbol lookup error: ./m: undefined symbol: foo", true),
+            ("Error loading shared library libfoo.so.1: No such file or directory (needed by ./m)", true),
+            ("Error relocating ./m: foo: symbol not found", true),
+            ("TFAIL: version 2 was not found", false),
+        ] {
+            for protocol in ProgramProtocol::ALL {
+                let heard = take(protocol, Stream::Stderr, line.as_bytes(), "a-bug", |_| {});
+                assert_eq!(heard.as_ref().is_err_and(|why| why.contains(line)), fails, "{line}");
+            }
+        }
+        // Only the loader's own words count.
+        assert!(take(ProgramProtocol::Ltp, Stream::Stdout, &b"Error relocating x"[..], "a-bug", |_| {}).is_ok());
     }
 
     #[test]

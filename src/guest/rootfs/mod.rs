@@ -29,6 +29,17 @@ const INITRAMFS_MAX: u64 = 64 << 20;
 /// The most files, folders and links.
 const ENTRIES_MAX: usize = 200_000;
 
+/// The longest name and the longest path or target of a link in bytes, as in the kernel (`NAME_MAX` and `PATH_MAX` of
+/// include/uapi/linux/limits.h), less what comes before them in a guest.
+const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 3900;
+
+/// The deepest folder. Nothing known is half as deep.
+const DEPTH_MAX: usize = 128;
+
+/// The most bytes and entries that are read of all layers together, with what later ones replace.
+const READ_MAX: (u64, usize) = (4 << 30, 2_000_000);
+
 /// The most links that a path leads through, as in the kernel (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -51,6 +62,8 @@ pub(super) enum RootfsEntry {
 pub struct Rootfs {
     entries: BTreeMap<String, RootfsEntry>,
     size: u64,
+    /// What was read so far.
+    read: (u64, usize),
 }
 
 /// How a rootfs comes into a guest.
@@ -224,6 +237,7 @@ impl Rootfs {
 
     /// Adds folders that an archive leaves out.
     fn add_parents(&mut self, path: &str) -> Result<(), String> {
+        check_path(path)?;
         for (at, _) in path.match_indices('/') {
             if !self.entries.contains_key(&path[..at]) {
                 self.insert(path[..at].to_owned(), RootfsEntry::Folder { mode: 0o755 })?;
@@ -234,8 +248,11 @@ impl Rootfs {
 
     /// Adds an entry, whose folder is there.
     fn insert(&mut self, path: String, entry: RootfsEntry) -> Result<(), String> {
-        if path.is_empty() || path.contains('\0') || path.len() > 4000 {
-            return Err(format!("{path:.100?} is no path in a rootfs"));
+        check_path(&path)?;
+        if let RootfsEntry::Link { target } = &entry
+            && (target.len() > PATH_MAX || target.contains('\0'))
+        {
+            return Err(format!("the link {path:.100} in its rootfs has no usable target: {target:.100?}"));
         }
         for (at, _) in path.match_indices('/') {
             if !matches!(self.entries.get(&path[..at]), Some(RootfsEntry::Folder { .. })) {
@@ -297,6 +314,18 @@ impl Rootfs {
 /// Whether it is in /dev, which the guest's own hides.
 fn is_hidden(path: &str) -> bool {
     path.starts_with("dev/")
+}
+
+/// Whether a guest can have a path.
+fn check_path(path: &str) -> Result<(), String> {
+    let is_name = |part: &str| !part.is_empty() && part.len() <= NAME_MAX && !part.contains('\0');
+    let is_deep = path.split('/').count() > DEPTH_MAX;
+    if is_deep || path.len() > PATH_MAX || !path.split('/').all(is_name) {
+        return Err(format!(
+            "{path:.100?} is no path in a rootfs: expected names of at most {NAME_MAX} bytes, {DEPTH_MAX} folders deep"
+        ));
+    }
+    Ok(())
 }
 
 fn unfit(path: &str, what: &str) -> String {

@@ -21,8 +21,8 @@ const INDEX: &str = "index.json";
 /// The most bytes of an index, a manifest or a configuration: as much as registries accept.
 const DOCUMENT_MAX: u64 = 4 << 20;
 
-/// The most layers. Docker allows 127.
-const LAYERS_MAX: usize = 1000;
+/// The most layers: as many as Docker allows.
+const LAYERS_MAX: usize = 127;
 
 /// How deep an index may be in another.
 const DEPTH_MAX: usize = 4;

@@ -3,7 +3,7 @@ use std::io::Write as _;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tar::EntryType::{Directory, Regular, Symlink};
+use tar::EntryType::{Directory, Link, Regular, Symlink};
 use tempfile::TempDir;
 
 use super::super::RootfsEntry;
@@ -81,6 +81,7 @@ fn layers() -> Vec<Vec<u8>> {
     ]);
     let upper = tarball(&[
         (Regular, "lib/new", "2"),
+        (Link, "lib/also", "lib/new"),
         (Regular, "usr/lib/old", "2"),
         (Regular, "lib/.wh.gone", ""),
         (Regular, "etc/conf.d/c", "2"),
@@ -94,7 +95,7 @@ fn layers() -> Vec<Vec<u8>> {
     vec![gzip(&base), upper[0].clone(), zstd::encode_all(upper[1].as_slice(), 1).expect("memory")]
 }
 
-const MERGED: [&str; 13] = [
+const MERGED: [&str; 14] = [
     "etc/",
     "etc/conf.d/",
     "etc/conf.d/c: 2",
@@ -106,6 +107,7 @@ const MERGED: [&str; 13] = [
     "srv/www/index: 2",
     "usr/",
     "usr/lib/",
+    "usr/lib/also: 2",
     "usr/lib/new: 2",
     "usr/lib/old: 2",
 ];
@@ -117,7 +119,7 @@ fn layers_replace_and_remove_what_is_below() {
     layout.write_index(&[image]);
     let rootfs = layout.load().expect("a rootfs");
     assert_eq!(listing(&rootfs), MERGED);
-    assert_eq!(rootfs.size(), 5);
+    assert_eq!(rootfs.size(), 6);
 }
 
 #[test]

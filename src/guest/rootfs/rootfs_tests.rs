@@ -61,7 +61,7 @@ fn bad_tarballs_are_rejected_by_name() {
         (&[(Regular, "../evil", "")], "../evil leads out"),
         (&[(Regular, "a/../../evil", "")], "a/../../evil leads out"),
         (&[(Link, "a", "../../etc/shadow")], "../../etc/shadow leads out"),
-        (&[(Link, "a", "b")], "a in its rootfs links to b"),
+        (&[(Link, "a", "b")], "a in its rootfs is a hard link to b, which is not"),
         (&[(Symlink, "a", "/etc"), (Regular, "a/passwd", "")], "is below a, which is not a folder"),
         (&[(Char, "etc/null", "")], "etc/null in its rootfs is a device node"),
         (&[(Block, "sda", "")], "sda in its rootfs is a device node"),
@@ -78,7 +78,7 @@ fn bad_tarballs_are_rejected_by_name() {
 #[test]
 fn device_nodes_below_dev_are_left_out() {
     let read = read(&tarball(&[(EntryType::Char, "dev/null", ""), (EntryType::Block, "dev/vda", "")]));
-    assert_eq!(read, Ok(Rootfs::default()));
+    assert_eq!(read.expect("a rootfs").entries.len(), 0);
 }
 
 #[test]
@@ -92,6 +92,25 @@ fn rootfs_of_a_folder_follows_no_link() {
     let target = secret.path().to_str().expect("UTF-8").to_owned();
     assert_eq!(rootfs.entries.get("sub/link"), Some(&RootfsEntry::Link { target }));
     assert!(folder::read(&folder.path().join("sub/link")).is_err(), "the link replaced a file just now");
+}
+
+#[test]
+fn paths_that_no_guest_can_have_are_rejected() {
+    let mut rootfs = Rootfs::default();
+    let file = || RootfsEntry::File { mode: 0o644, bytes: Vec::new() };
+    let link = |length: usize| RootfsEntry::Link { target: "x".repeat(length) };
+    let (deep, deepest) = ("a/".repeat(DEPTH_MAX) + "a", "b/".repeat(DEPTH_MAX - 1) + "b");
+    assert!(rootfs.add_parents(&deep).is_err() && rootfs.entries.is_empty());
+    assert!(rootfs.add_parents(&deepest).is_ok());
+    for (path, entry, fits) in [
+        ("x".repeat(NAME_MAX), file(), true),
+        ("y".repeat(NAME_MAX + 1), file(), false),
+        ("nul\0".to_owned(), file(), false),
+        ("link".to_owned(), link(PATH_MAX), true),
+        ("long".to_owned(), link(PATH_MAX + 1), false),
+    ] {
+        assert_eq!(rootfs.insert(path.clone(), entry).is_ok(), fits, "{path:.20}");
+    }
 }
 
 #[test]

@@ -5,15 +5,18 @@ use std::io::Cursor;
 use backhand::compression::{CompressionOptions, Compressor, Gzip};
 use backhand::{BackhandError, FilesystemCompressor, FilesystemWriter, NodeHeader};
 
-use super::{Rootfs, RootfsEntry};
+use super::{INITRAMFS_MAX, Rootfs, RootfsEntry};
 
 /// Images end at a multiple of this, because a guest maps them by whole pages of 2 MiB (`SUBSECTION_SIZE` of the kernel's
 /// include/linux/mmzone.h).
 const ALIGN: usize = 2 << 20;
 
-/// Every kernel with squashfs knows zlib. At level 0 nothing is compressed: the image lies in memory anyway, and an emulated
+/// zlib is squashfs's own default. At level 0 nothing is compressed: the image lies in memory anyway, and an emulated
 /// processor takes long to unpack it.
 const STORED: Gzip = Gzip { compression_level: 0, window_size: 15, strategies: 0 };
+
+/// The longest target of a link that backhand writes, in bytes.
+const LINK_MAX: usize = 255;
 
 impl Rootfs {
     /// Its image.
@@ -22,14 +25,16 @@ impl Rootfs {
     /// What squashfs cannot hold.
     pub(in crate::guest) fn squashfs(&self) -> Result<Vec<u8>, String> {
         let mut image = Vec::with_capacity(self.size() + self.size() / 16 + ALIGN);
-        self.write(&mut image).map_err(|error| format!("its rootfs cannot be a squashfs image: {error}"))?;
+        self.write(&mut image)?;
         image.resize(image.len().next_multiple_of(ALIGN), 0);
         Ok(image)
     }
 
-    fn write(&self, image: &mut Vec<u8>) -> Result<(), BackhandError> {
+    fn write(&self, image: &mut Vec<u8>) -> Result<(), String> {
+        let failed = |error: BackhandError| format!("its rootfs cannot be a squashfs image: {error}");
         let mut writer = FilesystemWriter::default();
-        writer.set_compressor(FilesystemCompressor::new(Compressor::Gzip, Some(CompressionOptions::Gzip(STORED)))?);
+        let stored = FilesystemCompressor::new(Compressor::Gzip, Some(CompressionOptions::Gzip(STORED)));
+        writer.set_compressor(stored.map_err(failed)?);
         writer.set_emit_compression_options(false);
         writer.set_no_padding();
         writer.set_root_mode(0o755);
@@ -37,12 +42,21 @@ impl Rootfs {
             let header =
                 |mode: u32| NodeHeader { permissions: u16::try_from(mode).unwrap_or(0o755), ..NodeHeader::default() };
             match entry {
-                RootfsEntry::Folder { mode } => writer.push_dir(path, header(*mode))?,
-                RootfsEntry::File { mode, bytes } => writer.push_file(bytes.as_slice(), path, header(*mode))?,
-                RootfsEntry::Link { target } => writer.push_symlink(target, path, header(0o777))?,
+                RootfsEntry::Folder { mode } => writer.push_dir(path, header(*mode)).map_err(failed)?,
+                RootfsEntry::File { mode, bytes } => {
+                    writer.push_file(bytes.as_slice(), path, header(*mode)).map_err(failed)?;
+                }
+                RootfsEntry::Link { target } if target.len() > LINK_MAX => {
+                    return Err(format!(
+                        "the link {path} in its rootfs has a target of {} bytes: above {} MiB, a rootfs can have {LINK_MAX}",
+                        target.len(),
+                        INITRAMFS_MAX >> 20
+                    ));
+                }
+                RootfsEntry::Link { target } => writer.push_symlink(target, path, header(0o777)).map_err(failed)?,
             }
         }
-        writer.write(Cursor::new(image))?;
+        writer.write(Cursor::new(image)).map_err(failed)?;
         Ok(())
     }
 }
@@ -54,6 +68,19 @@ mod tests {
     use backhand::{FilesystemReader, InnerNode};
 
     use super::*;
+
+    #[test]
+    fn link_that_no_image_can_hold_is_rejected() {
+        let with = |length: usize| {
+            let mut rootfs = Rootfs::default();
+            rootfs.insert("link".to_owned(), RootfsEntry::Link { target: "x".repeat(length) }).expect("a link");
+            rootfs.squashfs()
+        };
+        assert!(with(LINK_MAX).is_ok());
+        assert!(
+            with(LINK_MAX + 1).is_err_and(|why| why.contains("the link link in its rootfs has a target of 256 bytes"))
+        );
+    }
 
     #[test]
     fn squashfs_image_holds_the_files_of_a_rootfs() {

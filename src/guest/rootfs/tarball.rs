@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use tar::{Archive, Entry, EntryType};
 
-use super::{ENTRIES_MAX, ROOTFS_MAX, Rootfs, RootfsEntry, inside, is_hidden, unfit};
+use super::{ENTRIES_MAX, READ_MAX, ROOTFS_MAX, Rootfs, RootfsEntry, inside, is_hidden, unfit};
 use crate::kernel::compression::{Compression, reader};
 
 /// In a layer, a file whose name starts with this removes what the rest of the name names (OCI image specification, layer.md).
@@ -27,9 +27,9 @@ impl Rootfs {
     pub(super) fn add_layer(&mut self, how: Compression, packed: impl Read) -> Result<(), String> {
         let mut own = BTreeSet::new();
         self.each_of(how, packed, |rootfs, path, new| {
-            let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             // A layer may name a folder by a link of a lower layer, as in `lib/x` above `lib -> usr/lib`.
-            let folder = rootfs.resolve(folder)?;
+            let path = rootfs.resolve_folder(&path)?;
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             if name == OPAQUE {
                 let inside = format!("{folder}/");
@@ -42,7 +42,6 @@ impl Rootfs {
                 rootfs.remove(&at(gone), &own);
                 return Ok(());
             }
-            let path = at(name);
             let is_folder = |entry: Option<&RootfsEntry>| matches!(entry, Some(RootfsEntry::Folder { .. }));
             if !(is_folder(rootfs.entries.get(&path)) && is_folder(Some(&new))) {
                 rootfs.remove(&path, &BTreeSet::new());
@@ -52,6 +51,17 @@ impl Rootfs {
             own.insert(path);
             Ok(())
         })
+    }
+
+    /// A path whose folder is resolved, but not its last name.
+    fn resolve_folder(&self, path: &str) -> Result<String, String> {
+        match path.rsplit_once('/') {
+            Some((folder, name)) => Ok(match self.resolve(folder)?.as_str() {
+                "" => name.to_owned(),
+                folder => format!("{folder}/{name}"),
+            }),
+            None => Ok(path.to_owned()),
+        }
     }
 
     /// Hands each entry of a tarball to `add`.
@@ -74,7 +84,13 @@ impl Rootfs {
     }
 
     /// An entry, if it is one of the file system.
-    fn read_entry(&self, entry: &mut Entry<'_, impl Read>) -> Result<Option<(String, RootfsEntry)>, String> {
+    fn read_entry(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<Option<(String, RootfsEntry)>, String> {
+        let (bytes, entries) = (self.read.0.saturating_add(entry.size()), self.read.1 + 1);
+        if bytes > READ_MAX.0 || entries > READ_MAX.1 {
+            let (bytes, entries) = READ_MAX;
+            return Err(format!("its rootfs unpacks to more than {} GiB or {entries} entries", bytes >> 30));
+        }
+        self.read = (bytes, entries);
         let kind = entry.header().entry_type();
         if kind == EntryType::XGlobalHeader {
             return Ok(None);
@@ -92,13 +108,22 @@ impl Rootfs {
             EntryType::Symlink => RootfsEntry::Link { target: target()? },
             EntryType::Link => {
                 let other = inside(target()?.as_bytes())?;
-                match self.entries.get(&other) {
+                match self.entries.get(&self.resolve_folder(&other)?) {
                     Some(file @ (RootfsEntry::File { .. } | RootfsEntry::Link { .. })) => file.clone(),
-                    _ => return Err(format!("{path} in its rootfs links to {other}, which is no file before it")),
+                    _ => {
+                        return Err(format!(
+                            "{path} in its rootfs is a hard link to {other}, which is not an earlier file of the tarball"
+                        ));
+                    }
                 }
             }
             EntryType::Regular | EntryType::Continuous => {
-                self.fits(&path, entry.size())?;
+                // In a layer, it may replace a file.
+                let replaced = match self.entries.get(&self.resolve_folder(&path)?) {
+                    Some(RootfsEntry::File { bytes, .. }) => bytes.len() as u64,
+                    _ => 0,
+                };
+                self.fits(&path, entry.size().saturating_sub(replaced))?;
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).map_err(damaged)?;
                 RootfsEntry::File { mode, bytes }

@@ -94,9 +94,11 @@ impl LtpNeeds {
             LtpDisk::None => {}
             // Its library makes a file in a tmpfs a device, which takes at most half of the memory.
             LtpDisk::Plain { .. } => needs.modules.push("loop".to_owned()),
-            LtpDisk::Formatted { mib, module } => {
-                needs.modules.push(module.to_owned());
+            LtpDisk::Formatted { mib, ref kinds, ref modules } => {
+                // Without one of them, LTP would leave its file system out and pass.
+                needs.modules.extend(modules.iter().map(|module| (*module).to_owned()));
                 needs.disk_mib = u32::try_from(mib).ok();
+                notes.push(format!("on {} only", kinds.join(", ")));
             }
         }
         if test.flag("needs_overlay") {
@@ -104,7 +106,7 @@ impl LtpNeeds {
         }
         let (most_memory, most_cpus) = MOST;
         needs.cpus = test.number("min_cpus").map(|number| number.clamp(1, most_cpus)).and_then(|n| n.try_into().ok());
-        needs.memory_mib = memory(test, disk).map(|mib| mib.min(most_memory)).and_then(|mib| mib.try_into().ok());
+        needs.memory_mib = memory(test, &disk).map(|mib| mib.min(most_memory)).and_then(|mib| mib.try_into().ok());
         let of_cgroup = test.has("needs_cgroup_ctrls") || test.has("needs_cgroup_ver");
         if of_cgroup && test.text("needs_cgroup_ver") != Some("1") {
             needs.mounts.push(GuestMount::Cgroup2);
@@ -121,14 +123,14 @@ impl LtpNeeds {
 }
 
 /// The disk of a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum LtpDisk {
     /// It needs none.
     None,
     /// One of this size, without a file system.
     Plain { mib: u64 },
-    /// One of this size, on which it makes a file system that this module mounts.
-    Formatted { mib: u64, module: &'static str },
+    /// One of this size, on which it makes file systems of these kinds, which these modules mount.
+    Formatted { mib: u64, kinds: Vec<&'static str>, modules: Vec<&'static str> },
 }
 
 impl LtpDisk {
@@ -146,8 +148,12 @@ impl LtpDisk {
             Some(_) => vec![DEFAULT_FILE_SYSTEM],
             None => Vec::new(),
         };
-        if let Some(module) = rootfs.and_then(|rootfs| rootfs.mountable(&wanted)) {
-            return Ok(Self::Formatted { mib, module });
+        let skipped = test.texts("skip_filesystems");
+        let wanted: Vec<&str> = wanted.into_iter().filter(|kind| !skipped.contains(kind)).collect();
+        if let Some((kinds, modules)) = rootfs.map(|rootfs| rootfs.mountable(&wanted))
+            && !kinds.is_empty()
+        {
+            return Ok(Self::Formatted { mib, kinds, modules });
         }
         // A test for all file systems runs on tmpfs, if no other has a mkfs.
         let only_tmpfs = !kinds.is_empty() && kinds.iter().all(|kind| *kind == "tmpfs");
@@ -171,13 +177,13 @@ fn commands(test: &LtpTest) -> Vec<String> {
 }
 
 /// The memory that its guest needs, in MiB.
-fn memory(test: &LtpTest, disk: LtpDisk) -> Option<u64> {
+fn memory(test: &LtpTest, disk: &LtpDisk) -> Option<u64> {
     let asked = test.number("min_mem_avail").map(|mib| mib.saturating_add(OWN_MIB));
     // A huge page has 2 MiB.
     let pages = test.texts("hugepages").first().map(|count| {
         count.parse().map_or(HUGEPAGES_MIB, |pages: u64| pages.saturating_mul(2).saturating_add(2 * OWN_MIB))
     });
-    let device = match disk {
+    let device = match *disk {
         LtpDisk::Plain { mib } => Some(mib.saturating_mul(2).saturating_add(2 * OWN_MIB)),
         LtpDisk::None | LtpDisk::Formatted { .. } => None,
     };

@@ -58,7 +58,7 @@ pub struct OwnProgram {
 /// The rootfs of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootfsSource {
-    /// A folder or a tarball.
+    /// A folder, a tarball or an OCI image.
     pub path: PathBuf,
     /// Whether `program` is an absolute path, and so one in it.
     pub has_program: bool,
