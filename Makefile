@@ -48,14 +48,15 @@ lint:
 	cargo clippy --package backproof --lib --locked -- --cfg fuzzing -D warnings
 
 # What boots cost beside plain QEMU, what the witnesses cost that need no boot, what packages cost, and what a history of
-# 1,000 nights costs. A git history as large as Linux's takes
+# 1,000 nights and its site cost. A git history as large as Linux's takes
 # minutes to make: `cargo bench --bench git` is asked for by name.
-bench: setup
+bench: tools
 	@cargo build --release --locked
 	@cargo bench --bench boot
 	@cargo bench --bench witnesses
 	@cargo bench --bench packages
 	@cargo bench --bench nights
+	@cargo bench --bench site
 
 # Kernels whose truth is known, to judge the verifier by: a quarter of an hour of compiling for each line, once.
 controls: tools

@@ -4,14 +4,8 @@ use serde_json::{Value, json};
 
 mod common;
 use common::Lab;
-use common::browser::Browser;
+use common::browser::{Browser, DOWN, ENTER, ESCAPE, TAB};
 use common::page_run::{multiplied, page, sample};
-
-/// Keys (WebDriver, section 17.4.2).
-const TAB: &str = "\u{e004}";
-const ENTER: &str = "\u{e007}";
-const ESCAPE: &str = "\u{e00c}";
-const DOWN: &str = "\u{e015}";
 
 /// The cell that stalls.
 const STALL: &str = "#control-6.1-stall-break/tcp-fragment-stall";
@@ -180,30 +174,6 @@ fn keyboard_alone_is_enough() {
     seen.quiet();
 }
 
-/// The texts of the page whose contrast is below 4.5 (WCAG 2.2, section 1.4.3), with their contrast.
-const FAINT: &str = "
-const numbers = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
-const channel = (v) => v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
-const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-const behind = (e) => {
-  for (let at = e; at; at = at.parentElement) {
-    const found = numbers(getComputedStyle(at).backgroundColor);
-    if (found.length === 3 || found[3] === 1) return found;
-  }
-  return [255, 255, 255];
-};
-const faint = [];
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const e = walker.currentNode.parentElement;
-  if (!walker.currentNode.textContent.trim() || !e.checkVisibility() || e.closest('.unseen, .to-content, script, style')) continue;
-  const style = getComputedStyle(e);
-  const [a, b] = [light(numbers(e.namespaceURI.endsWith('svg') ? style.fill : style.color)), light(behind(e))].sort((x, y) => y - x);
-  const contrast = (a + 0.05) / (b + 0.05);
-  if (contrast < 4.5) faint.push(walker.currentNode.textContent.trim().slice(0, 40) + ' ' + contrast.toFixed(2));
-}
-return faint;";
-
 #[test]
 fn contrast_is_enough_in_light_and_dark() {
     let Some(seen) = Seen::changed(|document| {
@@ -220,7 +190,7 @@ fn contrast_is_enough_in_light_and_dark() {
             ["", "#kernel-0/tcp-fragment-stall", "#kernel-1/syn-cookie-data-loss", "#kernel-9/tcp-fragment-stall"]
         {
             seen.open(hash);
-            let faint = seen.browser.run(FAINT, &[]);
+            let faint = seen.browser.faint();
             assert_eq!(faint, json!([]), "{scheme} {hash}");
         }
         papers.push(seen.value("getComputedStyle(document.documentElement).backgroundColor"));
@@ -249,24 +219,8 @@ fn page_has_landmarks_and_names_for_all_controls() {
     let Some(seen) = Seen::sample() else { return };
     for (hash, tables) in [("", 1), (STALL, 3)] {
         seen.open(hash);
-        let tree = seen.browser.chromium("Accessibility.getFullAXTree", &json!({}));
-        let nodes = tree["nodes"].as_array().expect("nodes");
-        let heard = || nodes.iter().filter(|node| node["ignored"] == false);
-        let count = |role: &str| heard().filter(|node| node["role"]["value"] == role).count();
-        for landmark in ["banner", "main", "contentinfo"] {
-            assert_eq!(count(landmark), 1, "{landmark} {hash}");
-        }
-        assert!(count("table") >= tables, "{} tables {hash}", count("table"));
-        let controls = ["link", "button", "searchbox", "combobox", "image", "region", "navigation"];
-        let unnamed = heard().filter(|node| {
-            controls.iter().any(|role| node["role"]["value"] == *role)
-                && node["name"]["value"].as_str().is_none_or(str::is_empty)
-        });
-        assert_eq!(unnamed.count(), 0, "{hash}");
-        let levels = seen.value("[...document.querySelectorAll('h1, h2, h3, h4, h5')].filter((h) => h.checkVisibility()).map((h) => Number(h.tagName[1]))");
-        let levels: Vec<u8> = serde_json::from_value(levels).expect("levels");
-        assert_eq!(levels[0], 1);
-        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+        let found = seen.browser.is_accessible();
+        assert!(found >= tables, "{found} tables {hash}");
     }
 }
 

@@ -324,6 +324,9 @@ pub(super) struct ReportArgs {
     /// Also write the run's page, page.html in its folder
     #[arg(long)]
     pub(super) html: bool,
+    /// Write the history of all runs as a static site into this folder, or update the site there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "explain", "report", "html"])]
+    pub(super) site: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,6 @@
 //! `backproof history` and `backproof diff`: earlier runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -73,19 +73,24 @@ impl Shown {
 
     /// The same. Returns the result.
     fn shown<D: Document>(&self, work: impl FnOnce(&mut HistoryFile) -> Result<D, HistoryError>) -> Result<D, Stop> {
-        if !self.results.is_dir() {
-            let results = self.results.display();
-            return Err(Stop::usage(anyhow::anyhow!("no results folder {results}; name one with --results")));
-        }
-        let mut history = HistoryFile::in_results(&self.results);
-        let done = work(&mut history).map_err(Stop::of_history);
-        for remark in history.remarks() {
-            say(format_args!("backproof: {}", visible(remark)));
-        }
-        let done = done?;
+        let done = with_history(&self.results, work)?.map_err(Stop::of_history)?;
         show(&done, self.format, Style::of_terminal())?;
         Ok(done)
     }
+}
+
+/// Opens the history of a results folder, does something with it, and says whether it was made or mended.
+pub(super) fn with_history<T>(results: &Path, work: impl FnOnce(&mut HistoryFile) -> T) -> Result<T, Stop> {
+    if !results.is_dir() {
+        let results = results.display();
+        return Err(Stop::usage(anyhow::anyhow!("no results folder {results}; name one with --results")));
+    }
+    let mut history = HistoryFile::in_results(results);
+    let done = work(&mut history);
+    for remark in history.remarks() {
+        say(format_args!("backproof: {}", visible(remark)));
+    }
+    Ok(done)
 }
 
 /// Shows the past, makes the history again, or removes old runs.

@@ -34,6 +34,7 @@ mod report;
 mod report_files;
 mod reproducer;
 mod run;
+mod site;
 mod subject;
 mod validate;
 

@@ -36,6 +36,8 @@ pub struct HistoryFile {
     pub(super) path: PathBuf,
     /// The inode of the file that was opened last, by which a replaced one is known.
     opened: Option<u64>,
+    /// The history without a file, because none can be written.
+    in_memory: Option<Connection>,
     remarks: Vec<String>,
 }
 
@@ -51,7 +53,8 @@ pub struct RunConclusion {
 impl HistoryFile {
     /// That of this folder. Nothing is opened yet.
     pub fn in_results(results: &Path) -> Self {
-        Self { results: results.to_owned(), path: results.join(HISTORY_FILE), opened: None, remarks: Vec::new() }
+        let path = results.join(HISTORY_FILE);
+        Self { results: results.to_owned(), path, opened: None, in_memory: None, remarks: Vec::new() }
     }
 
     /// What people should know: that it was made, or mended.
@@ -96,6 +99,14 @@ impl HistoryFile {
             None => self.newest()?,
         };
         self.with(|db| changes(db, &after, before.as_ref()))
+    }
+
+    /// What changed in a run since the last comparable one.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub fn changes(&mut self, after: &RunDigest) -> Result<RunChanges, HistoryError> {
+        self.with(|db| changes(db, after, None))
     }
 
     /// A run by its id, its folder, or `latest`.
@@ -174,18 +185,26 @@ impl HistoryFile {
         done
     }
 
-    /// Reads the run folders without a file, because none can be written.
+    /// Reads the run folders without a file, because none can be written. They are read once.
     fn in_memory<T>(
-        &self,
+        &mut self,
         work: &mut impl FnMut(&mut Connection) -> Result<T, RowError>,
         why: HistoryError,
     ) -> Result<T, HistoryError> {
         if !self.results.is_dir() {
             return Err(why);
         }
-        let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
-        build(&mut db, &self.results, &self.path)?;
-        work(&mut db).map_err(|error| error.of(&self.path))
+        let mut db = match self.in_memory.take() {
+            Some(db) => db,
+            None => {
+                let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
+                build(&mut db, &self.results, &self.path)?;
+                db
+            }
+        };
+        let done = work(&mut db).map_err(|error| error.of(&self.path));
+        self.in_memory = Some(db);
+        done
     }
 
     fn make(&mut self) -> Result<(), HistoryError> {

@@ -9,7 +9,7 @@ mod digest;
 mod error;
 mod file;
 #[cfg(test)]
-mod nights;
+pub(crate) mod nights;
 mod past;
 mod prune;
 mod rebuild;

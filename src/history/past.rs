@@ -55,7 +55,7 @@ pub struct CellSpan {
 }
 
 /// A run of the history.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecordedRun {
     /// The run.
     #[serde(flatten)]

@@ -26,6 +26,8 @@ mod openvex;
 mod page;
 mod past;
 mod proof;
+mod site;
+mod site_writing;
 mod stderr;
 mod step_summary;
 mod style;
@@ -33,6 +35,7 @@ mod table;
 mod text;
 mod validation;
 mod validation_page;
+mod web;
 
 pub use bugs::{bugs, story};
 pub use building::Building;
@@ -46,6 +49,8 @@ pub use kernels::{
 pub use live::Live;
 pub use page::{PAGE, page};
 pub use past::RecordedRuns;
+pub use site::{SiteError, SiteProgress, SiteSummary, write_site};
+pub use site_writing::SiteWriting;
 pub use stderr::say;
 pub use style::Style;
 pub use table::cached_boots;

@@ -16,6 +16,37 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// How long to wait for what a page does.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Keys (WebDriver, section 17.4.2).
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const ESCAPE: &str = "\u{e00c}";
+pub const RIGHT: &str = "\u{e014}";
+pub const DOWN: &str = "\u{e015}";
+
+/// The texts of the page whose contrast is below 4.5 (WCAG 2.2, section 1.4.3), with their contrast.
+const FAINT: &str = "
+const numbers = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+const channel = (v) => v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const behind = (e) => {
+  for (let at = e; at; at = at.parentElement) {
+    const found = numbers(getComputedStyle(at).backgroundColor);
+    if (found.length === 3 || found[3] === 1) return found;
+  }
+  return [255, 255, 255];
+};
+const faint = [];
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const e = walker.currentNode.parentElement;
+  if (!walker.currentNode.textContent.trim() || !e.checkVisibility() || e.closest('.unseen, .to-content, script, style')) continue;
+  const style = getComputedStyle(e);
+  const [a, b] = [light(numbers(e.namespaceURI.endsWith('svg') ? style.fill : style.color)), light(behind(e))].sort((x, y) => y - x);
+  const contrast = (a + 0.05) / (b + 0.05);
+  if (contrast < 4.5) faint.push(walker.currentNode.textContent.trim().slice(0, 40) + ' ' + contrast.toFixed(2));
+}
+return faint;";
+
 /// A browser with one window.
 pub struct Browser {
     driver: Child,
@@ -139,6 +170,38 @@ impl Browser {
     /// The page as PDF, in base64.
     pub fn print(&self) -> String {
         self.command("/print", &json!({})).as_str().expect("a PDF").to_owned()
+    }
+
+    /// The texts of the page whose contrast is too low.
+    pub fn faint(&self) -> Value {
+        self.run(FAINT, &[])
+    }
+
+    /// Fails the test unless the page has its landmarks, a name for each control, and headings without
+    /// gaps. Returns the number of tables.
+    #[track_caller]
+    pub fn is_accessible(&self) -> usize {
+        let tree = self.chromium("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().expect("nodes");
+        let heard = || nodes.iter().filter(|node| node["ignored"] == false);
+        let count = |role: &str| heard().filter(|node| node["role"]["value"] == role).count();
+        for landmark in ["banner", "main", "contentinfo"] {
+            assert_eq!(count(landmark), 1, "{landmark}");
+        }
+        let controls = ["link", "button", "searchbox", "combobox", "image", "region", "navigation"];
+        let unnamed = heard().filter(|node| {
+            controls.iter().any(|role| node["role"]["value"] == *role)
+                && node["name"]["value"].as_str().is_none_or(str::is_empty)
+        });
+        assert_eq!(unnamed.count(), 0);
+        let levels = self.run(
+            "return [...document.querySelectorAll('h1, h2, h3, h4, h5')].filter((h) => h.checkVisibility()).map((h) => Number(h.tagName[1]))",
+            &[],
+        );
+        let levels: Vec<u8> = serde_json::from_value(levels).expect("levels");
+        assert_eq!(levels[0], 1);
+        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+        count("table")
     }
 
     /// What the browser complained about: errors of scripts, and what the page's policy forbade.

@@ -28,13 +28,6 @@ function steps(own) {
   return rows.length > 0 && grid('Steps in git', ['step', 'commit', 'how it was found', 'releases'], rows);
 }
 
-/// Content behind a summary, made when it is opened.
-function later(words, content) {
-  return make('details', { ontoggle: (event) => {
-    if (event.target.open && event.target.children.length === 1) event.target.append(content());
-  } }, make('summary', {}, words));
-}
-
 /// The most rows to show at once.
 const ROWS_MOST = 16;
 

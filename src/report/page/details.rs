@@ -7,10 +7,10 @@ use std::path::Path;
 use backproof_protocol::Check;
 use serde::Serialize;
 
+use super::super::web::inert::{Text, Texts};
+use super::super::web::once::Once;
 use super::changed::PageChanges;
 use super::excerpts;
-use super::inert::{Text, Texts};
-use super::once::Once;
 use super::overview::is_first;
 use super::picture::Picture;
 use super::pictures::pictures;

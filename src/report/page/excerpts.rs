@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use super::inert::{Text, Texts, inert_bytes};
+use super::super::web::inert::{Text, Texts, inert_bytes};
 use crate::regular;
 
 /// The most bytes to read from the end of a console.

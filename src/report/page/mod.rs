@@ -6,9 +6,6 @@
 mod changed;
 mod details;
 mod excerpts;
-mod inert;
-mod links;
-mod once;
 mod overview;
 mod picture;
 mod pictures;
@@ -17,9 +14,10 @@ mod shell;
 use std::io::{self, Write};
 
 use super::formats::{RunFormat, RunReport};
+use super::web::inert::{embedded_json, inert};
+use super::web::links;
 use changed::PageChanges;
 use details::Details;
-use inert::embedded_json;
 use overview::Overview;
 use shell::Shell;
 
@@ -36,11 +34,11 @@ pub const PAGE: &str = "page.html";
 /// If it cannot be written.
 pub fn page(run: &RunReport, out: &mut dyn Write) -> io::Result<()> {
     let changes = run.document.changes.as_ref().and_then(|found| {
-        let since = inert::inert(&found.before.as_ref()?.id);
+        let since = inert(&found.before.as_ref()?.id);
         let changes = found.changes.iter().map(|change| changed::PageChange {
             kernel: change.kernel.to_string(),
             job: change.job().map(|job| job.to_string()),
-            says: inert::inert(&change.says),
+            says: inert(&change.says),
         });
         Some(PageChanges { since, changes: changes.collect() })
     });

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::super::grid::word;
+use super::super::web::inert::inert;
+use super::super::web::once::Once;
 use super::changed::PageChanges;
-use super::inert::inert;
-use super::once::Once;
 use crate::results::MatrixDocument;
 use crate::run::{Cell, CellTally};
 use crate::words::{BugId, JobId, KernelName, ProfileName};

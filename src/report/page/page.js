@@ -16,6 +16,7 @@ function notices() {
 }
 
 const table = make('table', { role: 'table', class: 'matrix', 'aria-label': 'Kernels and bugs', onkeydown: arrows });
+const lazy = lazyRows(table);
 
 function tableHead() {
   const column = (words, key, name) => {
@@ -44,7 +45,7 @@ function update() {
     const own = head.dataset.key === String(sorting.column);
     head.setAttribute('aria-sort', own ? (sorting.down ? 'descending' : 'ascending') : 'none');
   }
-  renderRows(table);
+  lazy.show(shown.rows, tableRow, overview.bugs.length + 3);
   const rows = shown.rows.length === 1 ? '1 row' : shown.rows.length + ' rows';
   byId('count').textContent = shown.cells === cells.length ? `${cells.length} cells in ${rows}`
     : `${shown.cells} of ${cells.length} cells match, in ${rows}`;
@@ -109,7 +110,7 @@ document.querySelector('.to-content').addEventListener('click', (event) => {
   event.preventDefault();
   byId(opened === null ? 'matrix-title' : 'cell-title').focus();
 });
-addEventListener('beforeprint', fillAll);
+addEventListener('beforeprint', lazy.fillAll);
 addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, select, textarea');
   if (event.key === 'Escape' && opened !== null && !typing) location.hash = '';

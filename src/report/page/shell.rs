@@ -3,17 +3,17 @@
 use std::io::{self, Write};
 
 use askama::Template;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
 
-use super::inert::inert;
+use super::super::web::inert::inert;
+use super::super::web::policy;
 use crate::results::MatrixDocument;
 
 /// The style, and the script in its parts.
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("../web/base.css"), include_str!("page.css"));
 const SCRIPT: &str = concat!(
     "'use strict';\n",
+    include_str!("../web/elements.js"),
+    include_str!("../web/rows.js"),
     include_str!("data.js"),
     include_str!("table.js"),
     include_str!("picture.js"),
@@ -61,7 +61,7 @@ impl Shell {
         ];
         Self {
             title: format!("{verdict}: backproof run {id}"),
-            policy: policy(),
+            policy: policy(SCRIPT, STYLE, ""),
             style: STYLE,
             script: SCRIPT,
             id,
@@ -101,11 +101,4 @@ fn verdict(document: &MatrixDocument) -> (&'static str, &'static str) {
         () if document.exit_code != crate::exit::Exit::Clean => ("No verdict", "broken"),
         () => ("All as expected", "good"),
     }
-}
-
-/// Only this script and this style, by their hashes (Content Security Policy Level 3, section 2.3.1); nothing is loaded.
-fn policy() -> String {
-    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
-    let (script, style) = (hash(SCRIPT), hash(STYLE));
-    format!("default-src 'none'; script-src {script}; style-src {style}; base-uri 'none'; form-action 'none'")
 }

@@ -1,8 +1,5 @@
 // The matrix: sorted, filtered, and made as far as it is looked at.
 
-const CHUNK = 40;
-const order = new Intl.Collator('en', { numeric: true }).compare;
-
 /// The rows of each kernel: one for each profile.
 const groups = (() => {
   const known = new Map();
@@ -97,68 +94,11 @@ function tableRow(row, index, before) {
     side(!first ? '' : cached ? 'cached' : seconds > 0 ? seconds.toFixed(1) : '–', null, 'seconds'));
 }
 
-/// The bodies of the table, and whether their rows are made.
-let chunks = [];
-let rowHeight = 36;
-
-function fill(chunk) {
-  if (chunk.made) return;
-  chunk.made = true;
-  const rows = shown.rows.slice(chunk.from, chunk.from + CHUNK);
-  chunk.body.replaceChildren(...rows.map((row, at) => tableRow(row, chunk.from + at, shown.rows[chunk.from + at - 1])));
-}
-
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries.filter((entry) => entry.isIntersecting)) {
-    const chunk = chunks[Number(entry.target.dataset.chunk)];
-    if (chunk && chunk.body === entry.target) {
-      fill(chunk);
-      seen.unobserve(entry.target);
-    }
-  }
-}, { rootMargin: '800px', scrollMargin: '800px' });
-
-/// Makes the table's bodies anew; the first ones with their rows.
-function renderRows(table) {
-  seen.disconnect();
-  for (const chunk of chunks) chunk.body.remove();
-  chunks = [];
-  const columns = overview.bugs.length + 3;
-  for (let from = 0; from < shown.rows.length; from += CHUNK) {
-    const body = make('tbody', { role: 'rowgroup', 'data-chunk': chunks.length });
-    const chunk = { from, body, made: false };
-    chunks.push(chunk);
-    if (from === 0) fill(chunk);
-    else {
-      const space = make('td', { colspan: columns });
-      space.style.height = Math.min(CHUNK, shown.rows.length - from) * rowHeight + 'px';
-      body.append(make('tr', { 'aria-hidden': 'true' }, space));
-    }
-  }
-  table.append(...chunks.map((chunk) => chunk.body));
-  if (chunks.length > 0) {
-    const height = chunks[0].body.getBoundingClientRect().height / Math.min(CHUNK, shown.rows.length);
-    if (height > 0 && Math.abs(height - rowHeight) > 1) {
-      rowHeight = height;
-      for (const chunk of chunks.slice(1)) {
-        chunk.body.querySelector('td').style.height =
-          Math.min(CHUNK, shown.rows.length - chunk.from) * rowHeight + 'px';
-      }
-    }
-  }
-  for (const chunk of chunks.slice(1)) seen.observe(chunk.body);
-  table.setAttribute('aria-rowcount', shown.rows.length + 1);
-}
-
-const fillAll = () => chunks.forEach(fill);
-
 /// The link of a cell, made if it is not yet. None if a filter hides it.
 function linkOf(cell) {
   const at = shown.rows.findIndex((row) => row.cells.includes(cell));
   if (at < 0) return null;
-  const chunk = chunks[Math.floor(at / CHUNK)];
-  fill(chunk);
-  return chunk.body.children[at - chunk.from].querySelectorAll('td')[cell.bug + 1].querySelector('a');
+  return lazy.row(at).querySelectorAll('td')[cell.bug + 1].querySelector('a');
 }
 
 /// The cells in the order of the table.

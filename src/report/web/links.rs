@@ -7,14 +7,14 @@ use super::super::formats::RunReport;
 
 /// The relative address of the run's folder, seen from the page: empty for a page in that folder, and `None` if the page's
 /// place is unknown.
-pub(super) fn to_folder(run: &RunReport) -> Option<String> {
+pub(in crate::report) fn to_folder(run: &RunReport) -> Option<String> {
     let page = run.file?.parent()?;
     let page = if page.as_os_str().is_empty() { Path::new(".") } else { page };
     relative(&fs::canonicalize(page).ok()?, &fs::canonicalize(run.folder).ok()?)
 }
 
 /// The way from one absolute folder to another.
-fn relative(from: &Path, to: &Path) -> Option<String> {
+pub(in crate::report) fn relative(from: &Path, to: &Path) -> Option<String> {
     let shared: PathBuf = from.components().zip(to.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
     let up = from.strip_prefix(&shared).ok()?.components().count();
     let mut way = "../".repeat(up);

@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::json::is_obeyed;
 
 /// The most characters of one text in a page. The files beside the page have the rest.
-pub(super) const TEXT_MOST: usize = 4000;
+pub(in crate::report) const TEXT_MOST: usize = 4000;
 
 /// `text` with its line breaks, bounded, and with a visible character in place of each that a terminal, a browser or a
 /// reader would obey: `␛` for an escape, `⟨U+202E⟩` for a reversal.
-pub(super) fn inert(text: &str) -> String {
+pub(in crate::report) fn inert(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(TEXT_MOST));
     let mut characters = text.chars();
     for c in characters.by_ref().take(TEXT_MOST) {
@@ -32,7 +32,7 @@ pub(super) fn inert(text: &str) -> String {
 }
 
 /// As [`inert`], for bytes that need not be UTF-8.
-pub(super) fn inert_bytes(bytes: &[u8]) -> String {
+pub(in crate::report) fn inert_bytes(bytes: &[u8]) -> String {
     // Four bytes are enough for each character.
     let bounded = &bytes[..bytes.len().min(TEXT_MOST * 4)];
     inert(&String::from_utf8_lossy(bounded))
@@ -40,7 +40,7 @@ pub(super) fn inert_bytes(bytes: &[u8]) -> String {
 
 /// The texts of a page, each kept once. Kernels have most of their texts in common.
 #[derive(Default)]
-pub(super) struct Texts {
+pub(in crate::report) struct Texts {
     all: Vec<String>,
     /// By the foreign text, and by what it became.
     places: HashMap<String, Text>,
@@ -49,11 +49,11 @@ pub(super) struct Texts {
 /// The place of a text in [`Texts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
-pub(super) struct Text(usize);
+pub(in crate::report) struct Text(usize);
 
 impl Texts {
     /// Keeps a foreign text, made [`inert`].
-    pub(super) fn keep(&mut self, text: &str) -> Text {
+    pub(in crate::report) fn keep(&mut self, text: &str) -> Text {
         if let Some(place) = self.places.get(text) {
             return *place;
         }
@@ -68,19 +68,19 @@ impl Texts {
     }
 
     /// Keeps several.
-    pub(super) fn keep_all<S: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = S>) -> Vec<Text> {
+    pub(in crate::report) fn keep_all<S: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = S>) -> Vec<Text> {
         texts.into_iter().map(|text| self.keep(text.as_ref())).collect()
     }
 
     /// All of them, by their places.
-    pub(super) fn into_all(self) -> Vec<String> {
+    pub(in crate::report) fn into_all(self) -> Vec<String> {
         self.all
     }
 }
 
 /// A value as JSON that can stand in an HTML `script` element: no `<`, so neither `</script>` nor `<!--` (HTML, section
 /// 4.12.1.3), and no line separators.
-pub(super) fn embedded_json(value: &impl Serialize) -> serde_json::Result<String> {
+pub(in crate::report) fn embedded_json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(serde_json::to_string(value)?
         .replace('<', "\\u003c")
         .replace('\u{2028}', "\\u2028")

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// A list without doubles, in order of appearance.
-pub(super) struct Once<T> {
-    pub(super) all: Vec<T>,
+pub(in crate::report) struct Once<T> {
+    pub(in crate::report) all: Vec<T>,
     places: HashMap<T, usize>,
 }
 
@@ -17,7 +17,7 @@ impl<T> Default for Once<T> {
 
 impl<T: Clone + Eq + Hash> Once<T> {
     /// The place of an item, which is added if it is new.
-    pub(super) fn keep(&mut self, item: T) -> usize {
+    pub(in crate::report) fn keep(&mut self, item: T) -> usize {
         let all = &mut self.all;
         *self.places.entry(item).or_insert_with_key(|item| {
             all.push(item.clone());
