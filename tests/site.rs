@@ -185,10 +185,7 @@ fn past_of_a_cell_is_that_of_the_history() {
     seen.open(FAILS);
     seen.browser.click("[aria-label=Past] tbody td a");
     seen.browser.wait(&format!("location.hash === '#night/{}' && document.querySelector('.changes')", run_name(30)));
-    assert_eq!(
-        seen.texts(".changes li"),
-        ["kernel-3 tcp-fragment-stall FAIL, was pass unexpected-began, outcome, state"]
-    );
+    assert_eq!(seen.texts(".changes li"), ["kernel-3 tcp-fragment-stall FAIL, was pass unexpected-began, outcome"]);
     assert_eq!(seen.texts("[aria-label='Unexpected cells'] tbody tr th"), ["kernel-3 tcp-fragment-stall"]);
     assert_eq!(
         seen.value("document.querySelector('.facts a').getAttribute('href')"),

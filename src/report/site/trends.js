@@ -22,7 +22,8 @@ function showTrends(matrix, draw) {
     const runs = matrix.runs.filter((run) => !run.untrusted);
     const all = runs.map((run) => numbersOf(run, trend.job));
     const line = (name, at) => ({ name, words: name, values: all.map((numbers) => numbers[at]) });
-    const lines = [line('fail', 1), line('error', 2), line('skip', 3), line('unexpected', 4)];
+    // The broadest line is drawn first, below the others.
+    const lines = [line('unexpected', 4), line('fail', 1), line('error', 2), line('skip', 3)];
     const label = `Cells of ${trend.job || 'all bugs'} in each night; in the newest ${lines.map(({ words, values }) => `${values.at(-1) ?? 0} ${words}`).join(', ')}`;
     place.replaceChildren(chart(label, runs, lines, 1));
     lazy.show([...matrix.runs].reverse(), row, numberHeads.length + 4);
