@@ -42,7 +42,7 @@ pub(super) enum Command {
     Prove(prove::Prove),
     /// Repeat a boot of a finished run, with the same inputs
     Replay(Replay),
-    /// Show a run, finished or not
+    /// Show a run, finished or not, or write a site of all runs
     Report(ReportArgs),
     /// List runs, show a kernel's past, or remove old runs
     History(history::History),
@@ -324,7 +324,7 @@ pub(super) struct ReportArgs {
     /// Also write the run's page, page.html in its folder
     #[arg(long)]
     pub(super) html: bool,
-    /// Write the history of all runs as a static site into this folder, or update the site there
+    /// Write a static site of all runs into this folder, or update it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "explain", "report", "html"])]
     pub(super) site: Option<PathBuf>,
 }
