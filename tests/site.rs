@@ -103,6 +103,31 @@ impl Seen {
 }
 
 #[test]
+fn partial_night_hides_nothing_of_the_whole_one() {
+    let partial = |lab: &Lab| {
+        for at in 40..75 {
+            let mut document = night(&Night::plain(at, 1));
+            document.run.selection.kernels = vec!["kernel-0".parse().expect("a name")];
+            write_night(&lab.path("results"), &document);
+        }
+    };
+    let Some(seen) = Seen::changed(partial) else { return };
+    assert_eq!(seen.texts("h1"), ["Witnesses in conflict"]);
+    let says = seen.texts("#summary").join("");
+    assert!(
+        says.starts_with("The newest whole night, 2026-02-09")
+            && says.contains("A newer night judged a part (kernel-0): 2026-03-16"),
+        "{says}"
+    );
+    // The nights of one kernel push no other out of sight.
+    assert_eq!(seen.texts("#count"), ["39 cells over 65 nights"]);
+    seen.open("#trends/kernels.yaml");
+    let chart = seen.texts("figcaption");
+    assert!(chart[0].contains("1 unexpected, 1 fail"), "{chart:?}");
+    seen.quiet();
+}
+
+#[test]
 fn nights_are_sorted_and_filtered() {
     let Some(seen) = Seen::site() else { return };
     assert_eq!(seen.texts("h1"), ["Witnesses in conflict"]);

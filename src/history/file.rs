@@ -166,6 +166,9 @@ impl HistoryFile {
     }
 
     fn attempt<T>(&mut self, work: &mut impl FnMut(&mut Connection) -> Result<T, RowError>) -> Result<T, HistoryError> {
+        if let Some(db) = &mut self.in_memory {
+            return work(db).map_err(|error| error.of(&self.path));
+        }
         // In a folder that nobody may write, nobody replaces it.
         let mut shared = self.lock(FlockOperation::LockShared).ok();
         if !self.exists() {
@@ -194,14 +197,8 @@ impl HistoryFile {
         if !self.results.is_dir() {
             return Err(why);
         }
-        let mut db = match self.in_memory.take() {
-            Some(db) => db,
-            None => {
-                let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
-                build(&mut db, &self.results, &self.path)?;
-                db
-            }
-        };
+        let mut db = schema::open(Path::new(":memory:"), OpenAs::New)?;
+        build(&mut db, &self.results, &self.path)?;
         let done = work(&mut db).map_err(|error| error.of(&self.path));
         self.in_memory = Some(db);
         done

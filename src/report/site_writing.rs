@@ -26,7 +26,7 @@ impl SiteWriting {
         Self { line: ProgressLine::new(), began: Instant::now() }
     }
 
-    /// Shows how far it is. That another process is waited for is said everywhere, because it can take long.
+    /// Shows how far it is. Waiting for another process is told on every stderr, because it can take long.
     pub fn tell(&self, progress: &SiteProgress) {
         match progress {
             SiteProgress::Waiting => self.line.say(&format!("backproof: {progress}")),

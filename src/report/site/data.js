@@ -96,7 +96,7 @@ function cellOf(nights, run, kernel, job) {
   if (!result) return null;
   const time = nights.times[nights.guest[j][k]];
   const release = nights.releases[k].findLast(([from]) => from <= night);
-  return { run, result, release: release && nights.texts[release[1]], reason: nights.reasons.get(`${k} ${j} ${night}`),
+  return { run, result, release: nights.texts[release?.[1] ?? -1], reason: nights.reasons.get(`${k} ${j} ${night}`),
     time: time === undefined ? null : timeOf(time.slice(night * 2, night * 2 + 2)) };
 }
 

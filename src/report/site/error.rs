@@ -21,7 +21,7 @@ pub enum SiteError {
         found: String,
     },
     /// There is something else.
-    #[error("{folder} is no folder; name an empty or a new one", folder = .0.display())]
+    #[error("{folder} is not a folder; name an empty or a new one", folder = .0.display())]
     NotFolder(PathBuf),
     /// A file cannot be written.
     #[error("cannot write {path}: {why}; {remedy}", path = path.display(), remedy = remedy(path, why))]

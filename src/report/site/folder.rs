@@ -81,9 +81,10 @@ impl SiteFolder {
         if index.symlink_metadata().is_ok() && !starts_with_frame(&index) {
             return foreign(INDEX);
         }
-        let has_data = |name: &String| name.starts_with(DATA) && is_own_data(&self.path.join(name));
+        let has_data = |name: &String| is_version(name) && is_own_data(&self.path.join(name));
+        let has_overview = |name: &String| has_data(name) && self.path.join(name).join(OVERVIEW).exists();
         match names.iter().find(|name| *name != INDEX && !has_data(name)) {
-            Some(found) if !index.exists() && !names.iter().any(has_data) => foreign(found),
+            Some(found) if !index.exists() && !names.iter().any(has_overview) => foreign(found),
             _ => Ok(()),
         }
     }
@@ -96,7 +97,12 @@ impl SiteFolder {
 
     /// Whether a site is there, of whatever version.
     pub(super) fn has_site(&self) -> bool {
-        self.index().exists() || self.data(OVERVIEW).exists()
+        self.index().exists() || self.has_overview()
+    }
+
+    /// Whether an overview of this version is there, damaged or not.
+    pub(super) fn has_overview(&self) -> bool {
+        self.data(OVERVIEW).is_file()
     }
 
     /// Writes a data file, unless it is there already. Returns its bytes.
@@ -124,10 +130,11 @@ impl SiteFolder {
         let nights = overview.files().map(|file| self.data(NIGHTS).join(&file.name));
         let changes = overview.runs().map(|run| self.data(CHANGES).join(run.changes_name()));
         let needed: BTreeSet<PathBuf> = nights.chain(changes).chain([self.data(OVERVIEW)]).collect();
-        let is_data = |path: &Path| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(DATA));
-        let mut removed = remove_unfinished(&self.path);
         let own = self.data("");
-        for version in folders(&self.path).filter(|path| is_data(path) && (all || *path == own)) {
+        let is_data = |path: &Path| path.file_name().and_then(OsStr::to_str).is_some_and(is_version);
+        let is_other = |path: &Path| all && is_own(&path.join(OVERVIEW));
+        let mut removed = 0;
+        for version in folders(&self.path).filter(|path| is_data(path) && (*path == own || is_other(path))) {
             for folder in [version.clone(), version.join(NIGHTS), version.join(CHANGES)] {
                 removed += remove_unfinished(&folder);
                 let unneeded = files(&folder).filter(|path| !needed.contains(path) && is_own(path));
@@ -178,6 +185,11 @@ fn remove_unfinished(folder: &Path) -> usize {
     let is_unfinished =
         |path: &PathBuf| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(UNFINISHED));
     files(folder).filter(is_unfinished).filter(|path| fs::remove_file(path).is_ok()).count()
+}
+
+/// Whether a folder of this name has the data of a version.
+fn is_version(name: &str) -> bool {
+    name.strip_prefix(DATA).is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether backproof wrote this data file.

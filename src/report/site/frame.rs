@@ -5,7 +5,7 @@ use askama::Template;
 use super::super::web::policy;
 use super::overview::FORMAT;
 
-/// By this the site's own frame is known.
+/// Marks the frame as a site's own.
 pub(super) const GENERATOR: &str = "<meta name=\"generator\" content=\"backproof report --site\">";
 
 const STYLE: &str = concat!(include_str!("../web/base.css"), include_str!("site.css"));

@@ -6,9 +6,16 @@ const WIDTHS = { kernel: 15, job: 15, night: 1.75 };
 const filter = { words: [], job: '', outcomes: new Set(), marks: new Set(), sort: 'kernel' };
 const kernels = { matrix: null, shown: 30, columns: [], all: [], rows: [], lazy: null, table: null };
 
+/// The newest nights of a matrix. Those that judged only a part of it don't count, so that they push no kernel out of sight.
+function newestRuns(runs, count) {
+  let [from, whole] = [runs.length, 0];
+  while (from > 0 && whole < count) whole += runs[--from].selected ? 0 : 1;
+  return runs.slice(from).reverse();
+}
+
 /// The rows of a matrix over its newest nights: from which on, and the spans of each, the newest first.
 async function kernelRows(matrix, count) {
-  const columns = matrix.runs.slice(-count).reverse();
+  const columns = newestRuns(matrix.runs, count);
   const files = [...new Set(columns.map((run) => run.nights))];
   const nights = await Promise.all(files.map(nightsOf));
   const rows = new Map();
@@ -23,7 +30,7 @@ async function kernelRows(matrix, count) {
       const key = kernel + ' ' + job;
       if (!rows.has(key)) rows.set(key, { kernel, job, spans: [], nights: 0, release: null });
       const row = rows.get(key);
-      row.release ??= data.texts[data.releases[k].at(-1)?.[1]] ?? null;
+      row.release ??= data.texts[data.releases[k].findLast(([, text]) => text !== null)?.[1] ?? -1] ?? null;
       extend(row, null, before - row.nights);
       for (const result of results) extend(row, result, 1);
     }));
@@ -52,8 +59,8 @@ function summarise(row, nights) {
   const changed = new Set(results).size > 1;
   row.outcomes = new Set(results.map((result) => result.outcome));
   row.marks = new Set(['unexpected', 'conflict'].filter((mark) => results.some((result) => result[mark])).concat(changed ? ['changed'] : []));
-  const first = row.spans.findIndex(([result]) => result === newest);
-  row.age = changed ? row.spans[first][1] : Infinity;
+  const other = row.spans.findIndex(([result]) => result !== null && result !== newest);
+  row.age = changed ? row.spans.slice(0, other).reduce((sum, [, count]) => sum + count, 0) : Infinity;
   row.weight = (newest.conflict ? 100 : 0) + (newest.unexpected ? 50 : 0) + (changed ? 20 : 0) + { fail: 8, error: 6, skip: 0, pass: 2 }[newest.outcome];
   row.text = [row.kernel, row.job, row.release, ...results.map((result) => `${result.words} ${result.verdict} ${result.state ?? ''}`)].join(' ').toLowerCase();
 }

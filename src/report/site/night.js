@@ -11,7 +11,7 @@ function numbersOf(run, job) {
   return numberHeads.map((_, at) => some.reduce((sum, count) => sum + count[at + 1], 0));
 }
 
-/// The address of a run's page. Outside the results folder it works from a file only: nobody serves what lies above a site.
+/// The address of a run's page. Outside the results folder it works from a file only: a server has no files above the site.
 function pageOf(run) {
   const way = overview.results;
   if (!run.page || way === null || !(location.protocol === 'file:' || /^(\.\.\/)*$/.test(way))) return null;
@@ -30,7 +30,8 @@ function changesSection(run, data) {
   const known = run.matrix.runs.find((one) => one.id === id);
   const since = make('p', {}, `${plural(data.changes.length, 'change')} since `, known ? nightLink(known, id) : id, ` (${started.slice(0, 10)}), ${plural(data.compared, 'cell')} compared`);
   const apart = data.apart.map(([some, count, job, why]) => make('li', {}, some.join(', '), count > some.length && ` and ${count - some.length} more`, job !== null && ' ' + job, ': ', why));
-  return section('What changed', since, data.changes.length > 0 && make('ul', { class: 'changes' }, data.changes.map((change) => changeItem(run, change))),
+  const doubt = run.untrusted && make('p', {}, 'A control was judged wrongly in this night, so these changes cannot be trusted.');
+  return section('What changed', doubt, since, data.changes.length > 0 && make('ul', { class: 'changes' }, data.changes.map((change) => changeItem(run, change))),
     apart.length > 0 && make('details', {}, make('summary', {}, `Not compared: ${data.apart.length}`), make('ul', {}, apart)));
 }
 

@@ -49,8 +49,8 @@ pub(super) struct Nights {
     times: Vec<String>,
     /// For each job, the times of each kernel.
     guest: Vec<Places>,
-    /// For each kernel, from which night on it had which release.
-    releases: Vec<Vec<(usize, Text)>>,
+    /// For each kernel, from which night on it had which release; none if a night has none.
+    releases: Vec<Vec<(usize, Option<Text>)>>,
     /// Why a cell has no verdict: kernel, job, night, reason.
     reasons: Vec<(usize, usize, usize, Text)>,
     texts: Vec<String>,
@@ -67,8 +67,9 @@ impl Nights {
         let job_places: HashMap<&JobId, usize> = jobs.iter().copied().zip(0..).collect();
         let (mut told, mut texts, mut reasons) = (Once::<Told>::default(), Texts::default(), Vec::new());
         let mut pasts = vec![Past::default(); kernels.len() * jobs.len()];
-        let mut releases = vec![Vec::<(usize, Text)>::new(); kernels.len()];
+        let mut releases = vec![Vec::<(usize, Option<Text>)>::new(); kernels.len()];
         for (night, run) in runs.iter().enumerate() {
+            let mut of_night: BTreeMap<usize, Option<&String>> = BTreeMap::new();
             for ((kernel, job), CellDigest { standing, clock }) in &run.cells {
                 let (Some(at), Some(job)) = (kernel_places.get(kernel), job_places.get(job)) else { continue };
                 let Some(past) = pasts.get_mut(job * kernels.len() + at) else { continue };
@@ -77,11 +78,15 @@ impl Nights {
                     reasons.push((*at, *job, night, texts.keep(reason)));
                 }
                 let known = run.kernels.get(kernel).and_then(|kernel| kernel.release.as_ref());
-                if let (Some(release), Some(all)) = (standing.release.as_ref().or(known), releases.get_mut(*at)) {
-                    let text = texts.keep(release);
-                    if all.last().is_none_or(|(_, last)| *last != text) {
-                        all.push((night, text));
-                    }
+                let release = of_night.entry(*at).or_default();
+                *release = release.or(standing.release.as_ref()).or(known);
+            }
+            for (at, release) in of_night {
+                let (text, Some(all)) = (release.map(|release| texts.keep(release)), releases.get_mut(at)) else {
+                    continue;
+                };
+                if all.last().is_none_or(|(_, last)| *last != text) {
+                    all.push((night, text));
                 }
             }
         }
@@ -198,9 +203,22 @@ mod tests {
         // Equal rows stand once.
         assert_eq!(nights.rows.len(), 4);
         assert_eq!(nights.reasons.len(), 1);
-        assert_eq!(nights.texts, ["6.1.0-0-amd64", "night 0: the guest died", "6.1.0-3-amd64"]);
+        assert_eq!(nights.texts, ["night 0: the guest died", "6.1.0-0-amd64", "6.1.0-3-amd64"]);
         assert_eq!(nights.releases.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         assert!(nights.times.iter().all(|times| times.len() == 6));
+    }
+
+    #[test]
+    fn night_without_a_release_has_not_that_of_the_night_before() {
+        let mut all = runs();
+        for run in &mut all[1..2] {
+            run.kernels.clear();
+            run.cells.values_mut().for_each(|cell| cell.standing.release = None);
+        }
+        let nights = Nights::of(&all);
+        let of =
+            |kernel: usize| nights.releases[kernel].iter().map(|(at, text)| (*at, text.is_some())).collect::<Vec<_>>();
+        assert_eq!(of(0), [(0, true), (1, false), (2, true)]);
     }
 
     #[test]

@@ -100,6 +100,13 @@ impl Overview {
     }
 }
 
+impl NightsFile {
+    /// Whether each number is of a bug of the list.
+    pub(super) fn has_places(&self) -> bool {
+        self.runs.iter().flat_map(|run| &run.counts).all(|count| count.0 < self.jobs.len())
+    }
+}
+
 impl SiteRun {
     /// A run as the history lists it, without what only its cells tell.
     pub(super) fn of(recorded: &RecordedRun) -> Self {

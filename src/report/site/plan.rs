@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::super::web::inert::inert;
+use super::folder::short_hash;
 use super::overview::{Overview, SiteRun};
 use crate::history::RecordedRun;
 
@@ -33,9 +34,18 @@ pub(super) struct FilePlan {
 pub(super) fn plan(runs: Vec<RecordedRun>) -> Vec<MatrixPlan> {
     let mut matrices: BTreeMap<String, Vec<RecordedRun>> = BTreeMap::new();
     for run in runs.into_iter().rev() {
-        matrices.entry(inert(&run.run.matrix)).or_default().push(run);
+        matrices.entry(run.run.matrix.clone()).or_default().push(run);
     }
-    matrices.into_iter().map(|(name, runs)| MatrixPlan { name, files: files(runs) }).collect()
+    let mut plans: Vec<MatrixPlan> = Vec::new();
+    for (matrix, runs) in matrices {
+        let mut name = inert(&matrix);
+        // Names that look alike are still of different matrices.
+        if plans.iter().any(|plan| plan.name == name) {
+            name = format!("{name} ({})", short_hash(matrix.as_bytes()));
+        }
+        plans.push(MatrixPlan { name, files: files(runs) });
+    }
+    plans
 }
 
 fn files(runs: Vec<RecordedRun>) -> Vec<FilePlan> {
@@ -131,6 +141,14 @@ mod tests {
                 ("kernels.yaml".to_owned(), files(&[("2026-11", RUNS_MOST), ("2026-11", 1)])),
             ]
         );
+    }
+
+    #[test]
+    fn matrices_whose_names_look_alike_stay_apart() {
+        let runs = vec![run("b", "2026-11-02T", "a\u{1b}.yaml"), run("a", "2026-11-01T", "a␛.yaml")];
+        let names: Vec<String> = plan(runs).into_iter().map(|plan| plan.name).collect();
+        assert_eq!(names.len(), 2);
+        assert!(names[0] == "a␛.yaml" && names[1].starts_with("a␛.yaml ("), "{names:?}");
     }
 
     #[test]

@@ -9,6 +9,9 @@ function matrixOf(name) {
   return name === undefined ? overview.matrices.reduce(newest) : overview.matrices.find((matrix) => matrix.name === name);
 }
 
+/// A selection, as far as a head has room for it.
+const brief = (words) => (words.length > 100 ? words.slice(0, 99) + '…' : words);
+
 /// A run in a few words, and how they look.
 function verdictOf(run) {
   const [, , , , unexpected, conflicts] = numbersOf(run, '');
@@ -21,13 +24,16 @@ function verdictOf(run) {
 
 function head(matrix, view) {
   const newest = matrix.runs.at(-1);
-  const [words, tone] = verdictOf(newest);
-  const [pass, fail, error, skip] = numbersOf(newest, '');
+  // A night that judged a part says nothing of the rest.
+  const whole = matrix.runs.findLast((run) => !run.selected && !run.interrupted) ?? newest;
+  const [words, tone] = verdictOf(whole);
+  const [pass, fail, error, skip] = numbersOf(whole, '');
+  const part = newest === whole ? [] : [` ${newest.interrupted ? 'A newer night was interrupted' : 'A newer night judged a part'}`, newest.selected && ` (${brief(newest.selected)})`, ': ', nightLink(newest), '.'];
   byId('matrix-name').replaceChildren('of ', make('code', {}, matrix.name));
   byId('verdict').className = 'verdict ' + tone;
-  byId('verdict').textContent = words;
-  byId('summary').replaceChildren('The newest night, ', nightLink(newest), `: ${plural(newest.cells, 'cell')}, ${pass} pass, ${fail} fail, ${error} error, ${skip} skip. `
-    + `${plural(matrix.runs.length, 'night')} since ${day(matrix.runs[0])}.`);
+  byId('verdict').textContent = words + (whole.selected ? ' in a part' : '');
+  byId('summary').replaceChildren(...[`The newest ${newest === whole ? '' : 'whole '}night, `, nightLink(whole), whole.selected && ` (${brief(whole.selected)})`, `: ${plural(whole.cells, 'cell')}, ${pass} pass, ${fail} fail, ${error} error, ${skip} skip. `
+    + `${plural(matrix.runs.length, 'night')} since ${day(matrix.runs[0])}.`, ...part].filter(Boolean));
   const link = (name, key) => make('a', { href: address(key, matrix.name), 'aria-current': key === view ? 'page' : null }, name);
   const focused = document.activeElement?.id === 'matrix-choice';
   byId('views').hidden = false;
@@ -109,8 +115,13 @@ async function showKernels(matrix, before) {
   const same = kernels.matrix === matrix;
   if (!same) {
     Object.assign(kernels, { matrix, shown: 30 });
-    byId('table').replaceChildren();
-    await showNights();
+    for (const id of ['table', 'filters', 'count']) byId(id).replaceChildren();
+    try {
+      await showNights();
+    } catch (error) {
+      kernels.matrix = null;
+      throw error;
+    }
     scrolled = [0, 0, 0];
   }
   document.title = `${byId('verdict').textContent}: backproof history of ${matrix.name}`;

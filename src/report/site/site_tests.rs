@@ -244,6 +244,49 @@ fn site_of_another_version_is_written_again() {
 }
 
 #[test]
+fn failed_upgrade_keeps_the_earlier_overview_and_its_frame() {
+    let lab = Lab::of(0..2);
+    lab.write("site");
+    fs::rename(lab.path("site/data-1"), lab.path("site/data-0")).expect("renamed");
+    fs::write(lab.path("site/index.html"), format!("{}<body data-folder=\"data-0/\">", frame::GENERATOR))
+        .expect("a frame");
+    // All is written but the overview.
+    fs::create_dir_all(lab.path("site/data-1/overview.js/in the way")).expect("a folder");
+    let before = bytes(&lab.path("site"));
+    assert!(lab.try_write("site").is_err());
+    assert_eq!(bytes(&lab.path("site")), before);
+}
+
+#[test]
+fn earlier_overview_names_no_file_elsewhere() {
+    let lab = Lab::of(0..2);
+    lab.write("site");
+    let whole = bytes(&lab.path("site"));
+    let path = lab.path("site/data-1/overview.js");
+    let text = fs::read_to_string(&path).expect("the overview");
+    let id = format!("\"id\":\"{}\"", run_name(0));
+    let hostile = text.replace(&id, &format!("{id},\"file\":\"../../../pwned\""));
+    assert_ne!(hostile, text);
+    fs::write(&path, hostile).expect("a file");
+    lab.write("site");
+    assert!(!lab.path("pwned.js").exists());
+    assert_eq!(bytes(&lab.path("site")), whole);
+}
+
+#[test]
+fn folder_of_the_user_is_no_data_of_a_site() {
+    let lab = Lab::of(0..1);
+    fs::create_dir_all(lab.path("mine/data-raw")).expect("a folder");
+    fs::create_dir_all(lab.path("mine/data-2024")).expect("a folder");
+    fs::write(lab.path("mine/notes.txt"), "x").expect("a file");
+    assert!(lab.try_write("mine").is_err_and(|error| error.is_usage()));
+    lab.write("site");
+    fs::create_dir_all(lab.path("site/data-raw")).expect("a folder");
+    lab.write("site");
+    assert!(lab.path("site/data-raw").is_dir());
+}
+
+#[test]
 fn full_disk_leaves_the_site_that_was_there() {
     let lab = Lab::of(0..3);
     let site = lab.path("site");

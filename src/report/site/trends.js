@@ -18,13 +18,14 @@ function showTrends(matrix, draw) {
       values.map(([head, value]) => make('td', { role: 'cell', 'data-label': head }, value.toLocaleString('en'))));
   };
   const show = () => {
-    // The numbers of a night that cannot be trusted stand in the table only.
+    // The numbers of a night that cannot be trusted, or that judged only a part, stand in the table only.
     const runs = matrix.runs.filter((run) => !run.untrusted);
-    const all = runs.map((run) => numbersOf(run, trend.job));
-    const line = (name, at) => ({ name, words: name, values: all.map((numbers) => numbers[at]) });
+    const all = runs.map((run) => run.selected || run.interrupted ? null : numbersOf(run, trend.job));
+    const line = (name, at) => ({ name, words: name, values: all.map((numbers) => numbers && numbers[at]) });
+    const newest = (values) => values.findLast((value) => value !== null) ?? 0;
     // The broadest line is drawn first, below the others.
     const lines = [line('unexpected', 4), line('fail', 1), line('error', 2), line('skip', 3)];
-    const label = `Cells of ${trend.job || 'all bugs'} in each night; in the newest ${lines.map(({ words, values }) => `${values.at(-1) ?? 0} ${words}`).join(', ')}`;
+    const label = `Cells of ${trend.job || 'all bugs'} in each night; in the newest ${lines.map(({ words, values }) => `${newest(values)} ${words}`).join(', ')}`;
     place.replaceChildren(chart(label, runs, lines, 1));
     lazy.show([...matrix.runs].reverse(), row, numberHeads.length + 4);
   };

@@ -31,6 +31,7 @@ pub fn write_site(
     history.runs()?;
     let mut site = SiteFolder::open(folder, tell)?;
     let earlier = site.overview();
+    let is_damaged = earlier.is_none() && site.has_overview();
     let again = (earlier.is_none() && site.has_site())
         .then_some("the site that was there is of another version or damaged, so everything was written again");
     let earlier = earlier.unwrap_or_else(|| Overview::of(None, Vec::new()));
@@ -44,8 +45,11 @@ pub fn write_site(
             Ok(SiteSummary { schema_version: SUMMARY_VERSION, index, nights, written, bytes, removed, again })
         }
         Err(error) => {
-            // The new files are of no use without their overview, and may be what fills the disk.
-            site.sweep(&earlier, false);
+            // The new files are of no use without their overview, and may be what fills the disk. Those of a damaged one are
+            // needed again.
+            if !is_damaged {
+                site.sweep(&earlier, false);
+            }
             Err(error)
         }
     }
@@ -79,9 +83,8 @@ impl<'a> Update<'a> {
     }
 
     fn finish(mut self) -> Result<Overview, SiteError> {
-        let is_new = self.earlier.matrices.is_empty();
-        if is_new {
-            // By this the folder is known as a site's, if this process is stopped. It is replaced at the end.
+        if !self.site.has_site() {
+            // Marks the folder as a site's, if this process is stopped. It is replaced at the end.
             let written = self.site.written;
             self.site.put_data(OVERVIEW, self.earlier)?;
             self.site.written = written;
@@ -103,8 +106,9 @@ impl<'a> Update<'a> {
         let overview = Overview::of(self.way_to_results(), matrices);
         let index = self.site.index();
         let frame = frame().map_err(|error| SiteError::io(&index)(std::io::Error::other(error)))?;
-        self.site.put(&index, frame.as_bytes())?;
+        // An earlier frame may be of another version, with an overview of its own: until it is replaced, that site stays.
         self.site.put_data(OVERVIEW, &overview)?;
+        self.site.put(&index, frame.as_bytes())?;
         Ok(overview)
     }
 
@@ -112,7 +116,17 @@ impl<'a> Update<'a> {
     fn file(&mut self, matrix: &str, plan: &FilePlan) -> Result<NightsFile, SiteError> {
         let same = self.earlier.matrices.iter().filter(|it| it.name == matrix).flat_map(|it| &it.files);
         let mut same = same.filter(|file| file.month == plan.month && has_same_runs(file, plan));
-        let known = same.find(|file| is_plain(&file.name) && self.is_there(file)).cloned();
+        let known = same.find(|file| is_plain(&file.name) && file.has_places() && self.is_there(file));
+        // Of the earlier overview only what the history does not tell anew counts: somebody else may have written it.
+        let known = known.map(|file| {
+            let runs = file.runs.iter().zip(&plan.runs);
+            let run = |(run, (_, shown)): (&SiteRun, &(_, SiteRun))| SiteRun {
+                changes: run.changes,
+                counts: run.counts.clone(),
+                ..shown.clone()
+            };
+            NightsFile { runs: runs.map(run).collect(), ..file.clone() }
+        });
         let (mut file, digests) = match known {
             Some(file) => (file, HashMap::new()),
             None => self.make(matrix, plan)?,
