@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct BadName(pub String);
 
 /// Names become folders, so they are checked once, here: `[A-Za-z0-9][A-Za-z0-9._+-]*`, at most 100 bytes.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))

@@ -41,18 +41,6 @@ impl Seen {
         self.browser.open_address(&format!("{}{hash}", self.address));
     }
 
-    fn value(&self, expression: &str) -> Value {
-        self.browser.run(&format!("return {expression}"), &[])
-    }
-
-    /// The texts of the elements that a selector finds.
-    fn texts(&self, selector: &str) -> Vec<String> {
-        let texts = self
-            .browser
-            .run("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", &[json!(selector)]);
-        serde_json::from_value(texts).expect("texts")
-    }
-
     fn quiet(&self) {
         assert_eq!(self.browser.complaints(), Vec::<String>::new());
     }
@@ -61,16 +49,16 @@ impl Seen {
 #[test]
 fn matrix_sorts_by_what_asks_to_be_looked_at() {
     let Some(seen) = Seen::changed(|document| *document = multiplied(document, 40, true)) else { return };
-    assert_eq!(seen.texts("#count"), ["120 cells in 40 rows"]);
-    assert_eq!(seen.texts("tbody th").first().map(String::as_str), Some("kernel-0 control"));
+    assert_eq!(seen.browser.texts("#count"), ["120 cells in 40 rows"]);
+    assert_eq!(seen.browser.texts("tbody th").first().map(String::as_str), Some("kernel-0 control"));
     for (order, first) in [("descending", "kernel-9"), ("ascending", "kernel-1")] {
         seen.browser.click("th:nth-child(3) button");
-        assert_eq!(seen.value("document.querySelectorAll('thead th')[2].getAttribute('aria-sort')"), order);
-        assert_eq!(seen.texts("tbody th")[0], first);
+        assert_eq!(seen.browser.value("document.querySelectorAll('thead th')[2].getAttribute('aria-sort')"), order);
+        assert_eq!(seen.browser.texts("tbody th")[0], first);
     }
     // Numbers in names count as numbers.
     seen.browser.click("th.kernel button");
-    assert_eq!(seen.texts("tbody th")[2], "kernel-2 control");
+    assert_eq!(seen.browser.texts("tbody th")[2], "kernel-2 control");
     seen.quiet();
 }
 
@@ -79,29 +67,29 @@ fn matrix_filters_by_text_outcome_and_state() {
     let Some(seen) = Seen::changed(|document| *document = multiplied(document, 40, true)) else { return };
     seen.browser.click("#words");
     seen.browser.keys("kernel-1 fragment");
-    assert_eq!(seen.texts("#count"), ["11 of 120 cells match, in 11 rows"]);
+    assert_eq!(seen.browser.texts("#count"), ["11 of 120 cells match, in 11 rows"]);
     seen.browser.click("[aria-label=Outcomes] button:last-child");
-    assert_eq!(seen.texts("[aria-pressed=true]"), ["‼ error 12"]);
-    assert_eq!(seen.texts("#count"), ["1 of 120 cells match, in 1 row"]);
-    assert_eq!(seen.texts("tbody a.outcome:not(.other)"), ["‼ ERROR, unexpected"]);
+    assert_eq!(seen.browser.texts("[aria-pressed=true]"), ["‼ error 12"]);
+    assert_eq!(seen.browser.texts("#count"), ["1 of 120 cells match, in 1 row"]);
+    assert_eq!(seen.browser.texts("tbody a.outcome:not(.other)"), ["‼ ERROR, unexpected"]);
     seen.browser.run(
         "const s = document.getElementById('state'); s.value = 'fixed'; s.dispatchEvent(new Event('change'))",
         &[],
     );
-    assert_eq!(seen.texts("#count"), ["0 of 120 cells match, in 0 rows"]);
+    assert_eq!(seen.browser.texts("#count"), ["0 of 120 cells match, in 0 rows"]);
     seen.quiet();
 }
 
 #[test]
 fn opened_cell_shows_all_its_evidence() {
     let Some(seen) = Seen::sample() else { return };
-    assert_eq!(seen.texts("tbody a.outcome").len(), 8);
+    assert_eq!(seen.browser.texts("tbody a.outcome").len(), 8);
     seen.browser.click(&format!("a[href='{STALL}']"));
     seen.browser.wait("!document.getElementById('cell').hidden");
-    assert_eq!(seen.value("location.hash"), STALL);
+    assert_eq!(seen.browser.value("location.hash"), STALL);
     let titles = ["Judgement", "Ledger", "The wire", "Checks", "Counters", "Settings", "Kernel", "Boots", "Files"];
-    assert_eq!(seen.texts("#cell h3"), titles);
-    let text = seen.texts("#cell").join("");
+    assert_eq!(seen.browser.texts("#cell h3"), titles);
+    let text = seen.browser.texts("#cell").join("");
     let wanted = [
         "tcp_fragment at 0xffffffff81251ca0",
         "backproof replay 20261201-012237-23030 control-6.1-stall-break --boot 1",
@@ -113,12 +101,15 @@ fn opened_cell_shows_all_its_evidence() {
     for wanted in wanted {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    assert_eq!(seen.value("document.querySelector('#cell a[href$=\"console.log\"]').href.startsWith('file:')"), true);
+    assert_eq!(
+        seen.browser.value("document.querySelector('#cell a[href$=\"console.log\"]').href.startsWith('file:')"),
+        true
+    );
     // From the address alone, too.
     seen.open("#debian-13/syn-cookie-data-loss");
-    assert_eq!(seen.texts("#cell .heat.lost").len(), 12);
-    assert_eq!(seen.texts("#cell .heat.differs"), Vec::<String>::new());
-    assert_eq!(seen.texts("#cell .map th[scope=row]")[3], "MSS 1460");
+    assert_eq!(seen.browser.texts("#cell .heat.lost").len(), 12);
+    assert_eq!(seen.browser.texts("#cell .heat.differs"), Vec::<String>::new());
+    assert_eq!(seen.browser.texts("#cell .map th[scope=row]")[3], "MSS 1460");
     seen.quiet();
 }
 
@@ -127,16 +118,21 @@ fn stall_and_recovery_stand_side_by_side() {
     let Some(seen) = Seen::sample() else { return };
     seen.open(STALL);
     let figure = |n: usize, selector: &str| {
-        seen.value(&format!("document.querySelectorAll('.pictures figure')[{n}].querySelectorAll('{selector}').length"))
+        seen.browser
+            .value(&format!("document.querySelectorAll('.pictures figure')[{n}].querySelectorAll('{selector}').length"))
     };
-    assert_eq!(seen.value("document.getElementById('beside').selectedOptions[0].textContent"), "debian-13: pass");
+    assert_eq!(
+        seen.browser.value("document.getElementById('beside').selectedOptions[0].textContent"),
+        "debian-13: pass"
+    );
     assert_eq!((figure(0, "path.again"), figure(0, "line.timeout")), (json!(0), json!(3)));
     assert_eq!(figure(1, "path.again"), json!(1));
     // Both have one time scale.
     let scale = "[...document.querySelectorAll('.pictures figure')].slice(0, 2).map((f) => f.querySelectorAll('line.rule[y1=\"14\"]').length)";
-    let scales = seen.value(scale);
+    let scales = seen.browser.value(scale);
     assert_eq!(scales[0], scales[1]);
-    let natural = seen.value("[...document.querySelectorAll('.pictures svg')].at(-2).getAttribute('aria-label')");
+    let natural =
+        seen.browser.value("[...document.querySelectorAll('.pictures svg')].at(-2).getAttribute('aria-label')");
     let natural = natural.as_str().expect("a label").to_owned();
     assert!(natural.contains("write: ") && natural.contains("none sent again, 3 lost on the wire"), "{natural}");
     seen.browser.click(".pictures summary");
@@ -147,7 +143,7 @@ fn stall_and_recovery_stand_side_by_side() {
 #[test]
 fn keyboard_alone_is_enough() {
     let Some(seen) = Seen::sample() else { return };
-    let focused = || seen.value("document.activeElement.getAttribute('href') ?? document.activeElement.id");
+    let focused = || seen.browser.value("document.activeElement.getAttribute('href') ?? document.activeElement.id");
     seen.browser.keys(TAB);
     assert_eq!(focused(), "#main");
     seen.browser.keys(ENTER);
@@ -164,7 +160,7 @@ fn keyboard_alone_is_enough() {
     assert_eq!(focused(), STALL);
     seen.browser.keys(DOWN);
     assert_eq!(focused(), STALL, "the row below has no cell of this bug");
-    let ring = seen.value("getComputedStyle(document.activeElement).outlineStyle");
+    let ring = seen.browser.value("getComputedStyle(document.activeElement).outlineStyle");
     assert_eq!(ring, "solid");
     seen.browser.keys(ENTER);
     seen.browser.wait("document.activeElement.id === 'cell-title'");
@@ -193,7 +189,7 @@ fn contrast_is_enough_in_light_and_dark() {
             let faint = seen.browser.faint();
             assert_eq!(faint, json!([]), "{scheme} {hash}");
         }
-        papers.push(seen.value("getComputedStyle(document.documentElement).backgroundColor"));
+        papers.push(seen.browser.value("getComputedStyle(document.documentElement).backgroundColor"));
     }
     assert_eq!(papers, ["rgb(255, 255, 255)", "rgb(13, 17, 23)"]);
 }
@@ -205,13 +201,13 @@ fn narrow_screen_needs_no_sideways_scrolling() {
     seen.browser.chromium("Emulation.setDeviceMetricsOverride", &screen);
     for hash in ["", STALL, "#debian-13/syn-cookie-data-loss"] {
         seen.open(hash);
-        let width = seen.value("document.documentElement.scrollWidth");
+        let width = seen.browser.value("document.documentElement.scrollWidth");
         assert!(width.as_u64().is_some_and(|width| width <= 340), "{hash}: {width}");
     }
     // A cell's row is a card, and still a row of a table for those who hear it.
     seen.open("");
-    assert_eq!(seen.value("getComputedStyle(document.querySelector('tbody tr')).display"), "block");
-    assert_eq!(seen.value("document.querySelector('tbody td').getAttribute('role')"), "cell");
+    assert_eq!(seen.browser.value("getComputedStyle(document.querySelector('tbody tr')).display"), "block");
+    assert_eq!(seen.browser.value("document.querySelector('tbody td').getAttribute('role')"), "cell");
 }
 
 #[test]
@@ -228,21 +224,26 @@ fn page_has_landmarks_and_names_for_all_controls() {
 fn page_prints_all_its_rows() {
     let Some(seen) = Seen::changed(|document| *document = multiplied(document, 300, true)) else { return };
     let made = "document.querySelectorAll('tbody a.outcome').length";
-    assert!(seen.value(made).as_u64().is_some_and(|made| made < 600), "rows are made when they are looked at");
+    assert!(seen.browser.value(made).as_u64().is_some_and(|made| made < 600), "rows are made when they are looked at");
     let pdf = seen.browser.print();
     // `%PDF-` in base64.
     assert!(pdf.starts_with("JVBERi0"), "{}", &pdf[..40]);
-    assert_eq!(seen.value(made), 900);
+    assert_eq!(seen.browser.value(made), 900);
     seen.browser.chromium("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
-    assert_eq!(seen.value("getComputedStyle(document.getElementById('filters')).display"), "none");
-    assert_eq!(seen.value("getComputedStyle(document.getElementById('table')).overflow"), "visible");
+    assert_eq!(seen.browser.value("getComputedStyle(document.getElementById('filters')).display"), "none");
+    assert_eq!(seen.browser.value("getComputedStyle(document.getElementById('table')).overflow"), "visible");
 }
 
 #[test]
 fn rows_are_made_when_they_are_looked_at() {
     let Some(seen) = Seen::changed(|document| *document = multiplied(document, 1667, true)) else { return };
-    assert_eq!(seen.texts("#count"), ["5001 cells in 1667 rows"]);
-    assert!(seen.value("document.querySelectorAll('tbody a.outcome').length").as_u64().is_some_and(|made| made < 600));
+    assert_eq!(seen.browser.texts("#count"), ["5001 cells in 1667 rows"]);
+    assert!(
+        seen.browser
+            .value("document.querySelectorAll('tbody a.outcome').length")
+            .as_u64()
+            .is_some_and(|made| made < 600)
+    );
     seen.browser.run("document.getElementById('table').scrollTop = 1e9", &[]);
     let last = "document.querySelector('a[href=\"#kernel-1666/tcp-fragment-stall\"]')";
     seen.browser.wait(last);
@@ -274,15 +275,15 @@ fn hostile_strings_do_nothing_in_a_browser() {
     };
     seen.browser.click("tbody a.outcome");
     seen.browser.wait("!document.getElementById('cell').hidden");
-    assert_eq!(seen.value("document.hacked ?? null"), Value::Null);
-    assert_eq!(seen.value("document.querySelectorAll('img').length"), 0);
-    let text = seen.texts("#cell").join("");
+    assert_eq!(seen.browser.value("document.hacked ?? null"), Value::Null);
+    assert_eq!(seen.browser.value("document.querySelectorAll('img').length"), 0);
+    let text = seen.browser.texts("#cell").join("");
     assert!(
         text.contains("</script><script>document.hacked = 1</script>") && text.contains("␛[2J⟨U+202E⟩⟨U+2028⟩"),
         "{text}"
     );
     // Only the plain relative path became a link.
-    let links = seen.value("[...document.querySelectorAll('#cell .files a')].map((a) => a.getAttribute('href')).filter((href) => !/boot-|json$|tcp-fragment-stall/.test(href))");
+    let links = seen.browser.value("[...document.querySelectorAll('#cell .files a')].map((a) => a.getAttribute('href')).filter((href) => !/boot-|json$|tcp-fragment-stall/.test(href))");
     assert_eq!(links, json!(["a/b.log"]));
     seen.quiet();
 }
@@ -293,13 +294,13 @@ fn changes_stand_above_the_matrix_and_mark_their_cells() {
     let change = json!({ "kinds": ["outcome"], "kernel": "debian-13", "bug": "tcp-fragment-stall", "profile": "default", "says": "was FAIL" });
     let changes = json!({ "schema_version": 1, "before": run("20261130-1"), "after": run("20261201-1"), "compared": 8, "changes": [change], "not_compared": [] });
     let Some(seen) = Seen::changed(|document| document["changes"] = changes) else { return };
-    assert_eq!(seen.texts("#changes h2"), ["What changed since 20261130-1"]);
-    assert_eq!(seen.texts("#changes li"), ["debian-13 tcp-fragment-stall was FAIL"]);
-    assert_eq!(seen.texts("a.outcome.changed"), ["✓ pass Δ, changed"]);
-    assert_eq!(seen.texts("[aria-label=Marks] button"), ["Δ changed 1"]);
+    assert_eq!(seen.browser.texts("#changes h2"), ["What changed since 20261130-1"]);
+    assert_eq!(seen.browser.texts("#changes li"), ["debian-13 tcp-fragment-stall was FAIL"]);
+    assert_eq!(seen.browser.texts("a.outcome.changed"), ["✓ pass Δ, changed"]);
+    assert_eq!(seen.browser.texts("[aria-label=Marks] button"), ["Δ changed 1"]);
     seen.browser.click("#changes a");
     seen.browser.wait("!document.getElementById('cell').hidden");
-    assert_eq!(seen.texts("#cell h3").first().map(String::as_str), Some("What changed"));
+    assert_eq!(seen.browser.texts("#cell h3").first().map(String::as_str), Some("What changed"));
     seen.quiet();
 }
 

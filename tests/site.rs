@@ -79,18 +79,6 @@ impl Seen {
         self.browser.wait("performance.getEntriesByName('interactive').length > 0");
     }
 
-    fn value(&self, expression: &str) -> Value {
-        self.browser.run(&format!("return {expression}"), &[])
-    }
-
-    /// The texts of the elements that a selector finds.
-    fn texts(&self, selector: &str) -> Vec<String> {
-        let texts = self
-            .browser
-            .run("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", &[json!(selector)]);
-        serde_json::from_value(texts).expect("texts")
-    }
-
     /// Chooses a value of a list.
     fn choose(&self, id: &str, value: &str) {
         let script = "const list = document.getElementById(arguments[0]); list.value = arguments[1]; list.dispatchEvent(new Event('change'))";
@@ -112,17 +100,17 @@ fn partial_night_hides_nothing_of_the_whole_one() {
         }
     };
     let Some(seen) = Seen::changed(partial) else { return };
-    assert_eq!(seen.texts("h1"), ["Witnesses in conflict"]);
-    let says = seen.texts("#summary").join("");
+    assert_eq!(seen.browser.texts("h1"), ["Witnesses in conflict"]);
+    let says = seen.browser.texts("#summary").join("");
     assert!(
         says.starts_with("The newest whole night, 2026-02-09")
             && says.contains("A newer night judged a part (kernel-0): 2026-03-16"),
         "{says}"
     );
     // The nights of one kernel push no other out of sight.
-    assert_eq!(seen.texts("#count"), ["39 cells over 65 nights"]);
+    assert_eq!(seen.browser.texts("#count"), ["39 cells over 65 nights"]);
     seen.open("#trends/kernels.yaml");
-    let chart = seen.texts("figcaption");
+    let chart = seen.browser.texts("figcaption");
     assert!(chart[0].contains("1 unexpected, 1 fail"), "{chart:?}");
     seen.quiet();
 }
@@ -130,31 +118,34 @@ fn partial_night_hides_nothing_of_the_whole_one() {
 #[test]
 fn nights_are_sorted_and_filtered() {
     let Some(seen) = Seen::site() else { return };
-    assert_eq!(seen.texts("h1"), ["Witnesses in conflict"]);
-    assert_eq!(seen.texts("#count"), ["39 cells over 30 nights"]);
-    let first = || seen.texts("td.job a")[0].clone();
+    assert_eq!(seen.browser.texts("h1"), ["Witnesses in conflict"]);
+    assert_eq!(seen.browser.texts("#count"), ["39 cells over 30 nights"]);
+    let first = || seen.browser.texts("td.job a")[0].clone();
     assert_eq!(first(), "kernel-0 syn-cookie-data-loss");
     // Numbers in names count as numbers.
-    assert_eq!(seen.texts("td.job a")[6], "kernel-2 syn-cookie-data-loss");
-    assert_eq!(seen.texts(".days th:nth-child(2)"), ["2026-02-08"]);
+    assert_eq!(seen.browser.texts("td.job a")[6], "kernel-2 syn-cookie-data-loss");
+    assert_eq!(seen.browser.texts(".days th:nth-child(2)"), ["2026-02-08"]);
     let spans = |kernel: u32, bug: usize| {
-        seen.texts(&format!("tr:has(a[href$='/kernel-{kernel}/{}']) .outcome", nights::BUGS[bug]))
+        seen.browser.texts(&format!("tr:has(a[href$='/kernel-{kernel}/{}']) .outcome", nights::BUGS[bug]))
     };
     assert_eq!(spans(3, 1), ["✗ FAIL, unexpected ×10", "✓ pass ×20"]);
     assert_eq!(spans(4, 0), ["✓ pass ×19", "‼ ERROR, unexpected", "✓ pass ×10"]);
     assert_eq!(spans(5, 2), ["✓⚡ pass!, conflict", "✓ pass ×29"]);
     assert_eq!(spans(20, 0), ["✓ pass ×7"]);
     seen.choose("sort", "first");
-    assert_eq!(seen.texts("td.job a")[..2], ["kernel-5 zero-window-user-timeout", "kernel-3 tcp-fragment-stall"]);
+    assert_eq!(
+        seen.browser.texts("td.job a")[..2],
+        ["kernel-5 zero-window-user-timeout", "kernel-3 tcp-fragment-stall"]
+    );
     seen.choose("sort", "change");
     assert_eq!(first(), "kernel-5 zero-window-user-timeout");
 
-    let count = |what: &str| assert_eq!(seen.texts("#count"), [what]);
+    let count = |what: &str| assert_eq!(seen.browser.texts("#count"), [what]);
     seen.browser.click("[aria-label^=Marks] button:last-child");
-    assert_eq!(seen.texts("[aria-pressed=true]"), ["Δ changed 3"]);
+    assert_eq!(seen.browser.texts("[aria-pressed=true]"), ["Δ changed 3"]);
     count("3 of 39 cells match, over 30 nights");
     seen.browser.click("[aria-label^=Outcomes] button:nth-child(2)");
-    assert_eq!(seen.texts("[aria-pressed=true]"), ["✗ fail 1", "Δ changed 3"]);
+    assert_eq!(seen.browser.texts("[aria-pressed=true]"), ["✗ fail 1", "Δ changed 3"]);
     count("1 of 39 cells match, over 30 nights");
     seen.browser.click("[aria-label^=Outcomes] button:nth-child(2)");
     seen.browser.click("[aria-label^=Marks] button:last-child");
@@ -197,47 +188,50 @@ fn past_of_a_cell_is_that_of_the_history() {
             })
             .collect();
         let rows = "[...document.querySelectorAll('[aria-label=Past] tbody tr')].map((row) => [...row.cells].slice(2).map((cell) => cell.textContent))";
-        let shown: Vec<Vec<String>> = serde_json::from_value(seen.value(rows)).expect("rows");
+        let shown: Vec<Vec<String>> = serde_json::from_value(seen.browser.value(rows)).expect("rows");
         assert_eq!(shown, told, "{cell}");
     }
-    assert_eq!(seen.texts("#view h3"), ["Past", "Time in the guest"]);
+    assert_eq!(seen.browser.texts("#view h3"), ["Past", "Time in the guest"]);
     seen.browser.click("#view summary");
     seen.browser.wait("document.querySelectorAll('[aria-label^=Times] tbody tr').length === 40");
-    let picture = seen.value("document.querySelector('figure svg').getAttribute('aria-label')");
+    let picture = seen.browser.value("document.querySelector('figure svg').getAttribute('aria-label')");
     assert!(picture.as_str().is_some_and(|says| says.contains("by the guest’s own clock: 1 s to 1.0")), "{picture}");
 
     // From a cell to the night in which it began, and what changed there.
     seen.open(FAILS);
     seen.browser.click("[aria-label=Past] tbody td a");
     seen.browser.wait(&format!("location.hash === '#night/{}' && document.querySelector('.changes')", run_name(30)));
-    assert_eq!(seen.texts(".changes li"), ["kernel-3 tcp-fragment-stall FAIL, was pass unexpected-began, outcome"]);
-    assert_eq!(seen.texts("[aria-label='Unexpected cells'] tbody tr th"), ["kernel-3 tcp-fragment-stall"]);
     assert_eq!(
-        seen.value("document.querySelector('.facts a').getAttribute('href')"),
+        seen.browser.texts(".changes li"),
+        ["kernel-3 tcp-fragment-stall FAIL, was pass unexpected-began, outcome"]
+    );
+    assert_eq!(seen.browser.texts("[aria-label='Unexpected cells'] tbody tr th"), ["kernel-3 tcp-fragment-stall"]);
+    assert_eq!(
+        seen.browser.value("document.querySelector('.facts a').getAttribute('href')"),
         format!("../{}/page.html", run_name(30))
     );
     assert_eq!(
-        seen.texts("[aria-label='Numbers of cells'] tbody tr:nth-child(2) > *")[..3],
+        seen.browser.texts("[aria-label='Numbers of cells'] tbody tr:nth-child(2) > *")[..3],
         ["tcp-fragment-stall", "11", "1"]
     );
     seen.browser.click("a[rel=prev]");
     seen.browser.wait(&format!("location.hash === '#night/{}' && document.querySelector('.facts code')", run_name(29)));
 
     seen.open("#trends/kernels.yaml");
-    assert_eq!(seen.texts("#view tbody tr").len(), 40);
-    assert_eq!(seen.texts("#view tbody tr:first-child > *")[1..9], ["36", "35", "1", "0", "0", "1", "1", "1"]);
-    assert_eq!(seen.value("document.querySelectorAll('figure > svg path').length"), 4);
+    assert_eq!(seen.browser.texts("#view tbody tr").len(), 40);
+    assert_eq!(seen.browser.texts("#view tbody tr:first-child > *")[1..9], ["36", "35", "1", "0", "0", "1", "1", "1"]);
+    assert_eq!(seen.browser.value("document.querySelectorAll('figure > svg path').length"), 4);
     seen.choose("trend", "zero-window-user-timeout");
-    assert_eq!(seen.texts("#view tbody tr:first-child > *")[1..9], ["12", "12", "0", "0", "0", "0", "1", "1"]);
+    assert_eq!(seen.browser.texts("#view tbody tr:first-child > *")[1..9], ["12", "12", "0", "0", "0", "0", "1", "1"]);
     seen.open("#night/nosuch");
-    assert_eq!(seen.texts("#view h2"), ["Not here"]);
+    assert_eq!(seen.browser.texts("#view h2"), ["Not here"]);
     seen.quiet();
 }
 
 #[test]
 fn site_needs_only_a_keyboard_and_fits_its_reader() {
     let Some(seen) = Seen::site() else { return };
-    let focused = || seen.value("document.activeElement.getAttribute('href') ?? document.activeElement.id");
+    let focused = || seen.browser.value("document.activeElement.getAttribute('href') ?? document.activeElement.id");
     seen.browser.keys(TAB);
     seen.browser.keys(ENTER);
     assert_eq!(focused(), "kernels-title");
@@ -257,7 +251,7 @@ fn site_needs_only_a_keyboard_and_fits_its_reader() {
     until("#cell/kernels.yaml/kernel-3/syn-cookie-data-loss");
     seen.browser.keys(DOWN);
     assert_eq!(focused(), FAILS);
-    assert_eq!(seen.value("getComputedStyle(document.activeElement).outlineStyle"), "solid");
+    assert_eq!(seen.browser.value("getComputedStyle(document.activeElement).outlineStyle"), "solid");
     seen.browser.keys(ENTER);
     seen.browser.wait("document.activeElement.id === 'view-title'");
     seen.browser.keys(ESCAPE);
@@ -279,17 +273,17 @@ fn site_needs_only_a_keyboard_and_fits_its_reader() {
     }
     seen.open("");
     assert!(seen.browser.print().starts_with("JVBERi0"));
-    assert_eq!(seen.texts("td.job a").len(), 39);
+    assert_eq!(seen.browser.texts("td.job a").len(), 39);
     let screen = json!({ "width": 340, "height": 700, "deviceScaleFactor": 1, "mobile": true });
     seen.browser.chromium("Emulation.setDeviceMetricsOverride", &screen);
     for hash in views {
         seen.open(hash);
-        let wide = seen.value("document.documentElement.scrollWidth").as_u64().expect("a width");
+        let wide = seen.browser.value("document.documentElement.scrollWidth").as_u64().expect("a width");
         assert!(wide <= 340, "{hash} is {wide} wide");
     }
     seen.open("");
-    assert_eq!(seen.value("getComputedStyle(document.querySelector('tbody tr')).display"), "flex");
-    assert_eq!(seen.value("document.querySelector('tbody td').getAttribute('role')"), "cell");
+    assert_eq!(seen.browser.value("getComputedStyle(document.querySelector('tbody tr')).display"), "flex");
+    assert_eq!(seen.browser.value("document.querySelector('tbody td').getAttribute('role')"), "cell");
     seen.quiet();
 }
 
@@ -311,20 +305,20 @@ fn hostile_strings_do_nothing_in_a_site_that_is_served() {
     serve(&server, &seen.lab.path(SITE), "");
     let seen = Seen { address: server.at("/index.html"), ..seen };
     seen.open("");
-    assert_eq!(seen.texts("#count"), ["6 cells over 1 night"]);
-    let text = || seen.texts("body").join("");
+    assert_eq!(seen.browser.texts("#count"), ["6 cells over 1 night"]);
+    let text = || seen.browser.texts("body").join("");
     let shown =
         "</script><script>document.hacked = 1</script><img src=x onerror='document.hacked = 1'>␛[2J⟨U+202E⟩⟨U+2028⟩";
     assert!(text().contains(shown), "{}", text());
-    assert_eq!(seen.texts("#matrix-choice option"), [shown, "kernels.yaml"]);
+    assert_eq!(seen.browser.texts("#matrix-choice option"), [shown, "kernels.yaml"]);
     seen.browser.click("td.job a");
     seen.browser.wait("document.querySelector('[aria-label=Past]')");
-    assert_eq!(seen.texts("[aria-label=Past] tbody td:last-child"), [shown]);
+    assert_eq!(seen.browser.texts("[aria-label=Past] tbody td:last-child"), [shown]);
     seen.browser.click("[aria-label=Past] tbody td a");
     seen.browser.wait("document.querySelector('.facts')");
     assert!(text().contains("<img src=x onerror='document.hacked = 1'>"), "{}", text());
-    assert_eq!(seen.value("document.hacked ?? null"), Value::Null);
-    assert_eq!(seen.value("document.querySelectorAll('img').length"), 0);
+    assert_eq!(seen.browser.value("document.hacked ?? null"), Value::Null);
+    assert_eq!(seen.browser.value("document.querySelectorAll('img').length"), 0);
     // The other matrix is a choice, and never mixed with this one.
     seen.choose("matrix-choice", "kernels.yaml");
     seen.browser.wait("document.getElementById('count').textContent === '39 cells over 30 nights'");

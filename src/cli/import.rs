@@ -1,6 +1,7 @@
 //! `backproof import`: dossiers of tests and reproducers of others.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -93,7 +94,7 @@ fn cve(text: &str) -> Result<String, String> {
 pub(super) fn import(command: &Import) -> Result<Exit, Stop> {
     let (done, to) = match command {
         Import::Ltp { dir, cve, all, rootfs, to } => {
-            let rootfs = rootfs.as_deref().map(ImportRootfs::open).transpose().map_err(stop)?;
+            let rootfs = rootfs.as_deref().map(ImportRootfs::open).transpose().map_err(stop)?.map(Arc::new);
             let choice = LtpChoice { cves: cve, all: *all, rootfs: rootfs.as_ref() };
             (import::ltp(dir, choice, to.target()), to)
         }

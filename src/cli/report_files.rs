@@ -22,11 +22,6 @@ pub(super) struct ReportFile {
     path: PathBuf,
 }
 
-/// Whether this is a link to nothing. /dev/stdout may be one to a pipe, which has no path but is there.
-fn is_dangling(path: &Path) -> bool {
-    path.is_symlink() && !path.exists()
-}
-
 /// Files of a run and of the history. A report in place of one would destroy results.
 const OWN_FILES: [&str; 5] = ["matrix.json", "ledger.json", "proof.json", "boot.json", "history.sqlite"];
 
@@ -99,6 +94,11 @@ impl ReportFile {
     fn named(&self) -> String {
         format!("{}={}", self.format.name, self.path.display())
     }
+}
+
+/// Whether this is a link to nothing. /dev/stdout may be one to a pipe, which has no path but is there.
+fn is_dangling(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
 }
 
 /// Whether a file is replaced by a new one. A pipe or a device is written to.

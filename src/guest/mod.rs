@@ -13,9 +13,9 @@ mod program;
 mod rootfs;
 
 pub use libraries::{Libraries, Library};
-pub use program::{GuestProgram, PROGRAM_MAX, ProgramError, RootfsShelf};
+pub use program::{GuestProgram, PROGRAM_MAX, ProgramError};
 use rootfs::RootfsEntry;
-pub use rootfs::{GuestRootfs, Rootfs, RootfsImage};
+pub use rootfs::{GuestRootfs, Rootfs, RootfsImage, RootfsShelf};
 
 /// The guest agent, built by the build script for static x86-64.
 pub static AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/backproof-agent"));

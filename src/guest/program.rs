@@ -1,6 +1,5 @@
 //! A user's own reproducer: an x86-64 program, checked before anything boots.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +12,7 @@ use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use super::libraries::{ElfNeeds, Libraries};
-use super::rootfs::{GuestRootfs, Rootfs};
+use super::rootfs::{GuestRootfs, Rootfs, RootfsShelf};
 use crate::matrix::RootfsSource;
 use crate::words::BugId;
 
@@ -41,33 +40,6 @@ struct GuestFile {
     name: String,
     mode: u32,
     bytes: Vec<u8>,
-}
-
-/// The rootfs of all programs, each read once.
-#[derive(Debug, Default)]
-pub struct RootfsShelf(BTreeMap<PathBuf, (Arc<Rootfs>, Arc<GuestRootfs>)>);
-
-impl RootfsShelf {
-    /// The bytes of all of them in memory: the files of one on a disk stay until all programs are checked.
-    pub fn size(&self) -> usize {
-        let of = |(files, rootfs): &(Arc<Rootfs>, Arc<GuestRootfs>)| match rootfs.image() {
-            Some(image) => files.size() + image.size(),
-            None => files.size(),
-        };
-        self.0.values().map(of).sum()
-    }
-
-    /// The files of a rootfs, and how they come into a guest.
-    fn get(&mut self, path: &Path) -> Result<(Arc<Rootfs>, Arc<GuestRootfs>), String> {
-        // One that does not exist is reported by its reader.
-        let key = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if let Some(known) = self.0.get(&key) {
-            return Ok(known.clone());
-        }
-        let files = Arc::new(Rootfs::load(path)?);
-        let loaded = (Arc::clone(&files), Arc::new(GuestRootfs::of(&files)?));
-        Ok(self.0.entry(key).or_insert(loaded).clone())
-    }
 }
 
 /// A file that cannot run in a guest.

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::FlockOperation;
 
 use super::baseline::baseline;
 use super::compare::compare;
@@ -18,7 +18,7 @@ use super::error::{HistoryError, RowError};
 use super::rebuild::{RebuildReport, build};
 use super::schema::OpenAs;
 use super::{rows, schema};
-use crate::results::{MatrixDocument, RunChanges, find_run, read_document};
+use crate::results::{MatrixDocument, RunChanges, find_run, lock_if_possible, read_document};
 
 /// The history's name in the results folder.
 pub const HISTORY_FILE: &str = "history.sqlite";
@@ -291,11 +291,8 @@ impl HistoryFile {
         let path = self.results.join(LOCK_FILE);
         let io = |why| HistoryError::Io { path: path.clone(), why };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        // A file system without locks has SQLite's at best.
-        match rustix::io::retry_on_intr(|| flock(&file, how)) {
-            Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOLCK) => Ok(file),
-            Err(error) => Err(io(error.into())),
-        }
+        lock_if_possible(&file, how).map_err(io)?;
+        Ok(file)
     }
 
     pub(super) fn results(&self) -> &Path {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backproof_protocol::ProgramProtocol;
 use serde::Serialize;
 
+use super::ImportRootfs;
 use super::names::{fit, one_line, paragraph};
 use crate::matrix::{CrashKind, Needs};
 use crate::words::{BugId, CommitId};
@@ -35,8 +37,8 @@ pub(super) struct Candidate {
     pub(super) program_name: String,
     /// Files that it finds beside it, with their names there.
     pub(super) files: Vec<(PathBuf, String)>,
-    /// The file system that it sees as its root.
-    pub(super) rootfs: Option<PathBuf>,
+    /// What it sees as its root.
+    pub(super) rootfs: Option<Arc<ImportRootfs>>,
     pub(super) protocol: ProgramProtocol,
     pub(super) crash: Option<CrashWords>,
     pub(super) args: Vec<String>,
@@ -172,7 +174,7 @@ impl Candidate {
                 args: self.args.clone(),
                 env: self.env.clone(),
                 files: self.files.iter().map(|(_, name)| format!("{folder}/{name}")).collect(),
-                rootfs: self.rootfs.clone(),
+                rootfs: self.rootfs.as_ref().map(|rootfs| rootfs.path().to_owned()),
                 needs: NeedsEntry::of(&self.needs),
                 deadline: format!("{deadline}s"),
             },

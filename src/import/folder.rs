@@ -114,10 +114,7 @@ impl<'a> ImportFolder<'a> {
         let folder = self.target.folder.join(&below);
         let (of_program, of_file) = MODES;
         let bytes = program::read(&candidate.name, &candidate.program)?;
-        // Its source has checked one that runs in a rootfs.
-        if candidate.rootfs.is_none() {
-            program::check(&candidate.name, &bytes, None)?;
-        }
+        program::check(&candidate.name, &bytes, candidate.rootfs.as_deref())?;
         let mut planned = vec![PlannedFile { path: folder.join(&candidate.program_name), bytes, mode: of_program }];
         for (from, name) in &candidate.files {
             let bytes = regular::read(from, FILES_MAX)

@@ -103,7 +103,6 @@ fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Reje
         return Err(Rejected::new(shown, RejectionKind::NotBuilt, "no such file in its folder"));
     };
     let bytes = program::read(&shown, &path)?;
-    program::check(&shown, &bytes, None)?;
     let text = |file: &str| tree.text(PathBuf::from(folder).join(file), TEXT_MAX).ok().flatten().unwrap_or_default();
     let config: Vec<String> = kconfig::fragment(&text("config")).into_iter().collect();
     let modules = kconfig::modules(&config);

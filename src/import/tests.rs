@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backproof_protocol::{GuestMount, ProgramProtocol};
@@ -158,7 +159,7 @@ fn rootfs_gives_a_test_what_it_lacks() {
     }));
     fixture.write("ltp/testcases/datafiles/data.txt", "x");
     fixture.write("secret", "x");
-    let rootfs = ImportRootfs::open(&fixture.path("root")).expect("a rootfs");
+    let rootfs = Arc::new(ImportRootfs::open(&fixture.path("root")).expect("a rootfs"));
     let to = fixture.to();
     let report = ltp::import(&ltp, LtpChoice { rootfs: Some(&rootfs), ..ANY }, target(&to)).expect("an import");
     for (name, kind, why) in [

@@ -3,6 +3,7 @@
 //! A run holds a lock on its folder until it ends, however it ends: the kernel releases the lock of a dead process.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -18,6 +19,17 @@ impl RunLease {
         let file = File::open(folder).ok()?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
         Some(Self(file))
+    }
+}
+
+/// Locks a file or a folder as far as its file system has locks: without them, files are at least whole.
+///
+/// # Errors
+/// If it cannot be locked; of kind `WouldBlock` if another process has the lock and `how` does not wait.
+pub fn lock_if_possible(file: &File, how: FlockOperation) -> io::Result<()> {
+    match rustix::io::retry_on_intr(|| flock(file, how)) {
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOLCK) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

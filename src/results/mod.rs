@@ -20,5 +20,6 @@ pub use document::{MatrixDocument, QemuRecord, RunHost, RunRecord, SCHEMA_VERSIO
 pub use dossiers::read_dossier;
 pub use files::{FolderError, new_file_beside, replace_file, write_document, write_file};
 pub use folder::Folder;
+pub(crate) use lease::lock_if_possible;
 pub use lease::{RunLease, is_running};
 pub use read::{ReadError, boot_folder, find_run, read_document, read_recording, read_transcript};

@@ -142,7 +142,12 @@ impl CachedBoot {
             judged: self.judged,
             image_sha256: recording.image_sha256.clone(),
             initramfs_sha256: recording.initramfs_sha256.clone(),
-            disks_sha256: recording.disks.iter().filter_map(GuestDisk::sha256).map(str::to_owned).collect(),
+            disks_sha256: recording
+                .disks
+                .iter()
+                .filter_map(GuestDisk::file)
+                .map(|(_, sha256)| sha256.to_owned())
+                .collect(),
             transcript_sha256: self.transcript.sha256(),
             death: self.death,
             console: BASE64_STANDARD.encode(&self.transcript.console),

@@ -1,7 +1,5 @@
 //! Boots one guest, or takes its boot from the cache.
 
-use std::path::PathBuf;
-
 use backproof_protocol::{Message, Plan, VERSION};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -12,23 +10,16 @@ use super::boot_end::BootEnd;
 use super::boots::Bench;
 use super::engine::Lab;
 use super::event::{BootId, Event};
+use super::guest_size::{cpus, disks, memory_mib};
 use super::recording::{Recording, RecordingError};
 use super::settle::Settlement;
 use super::trial::{Trial, reach_of};
 use crate::guest::{self, GuestProgram};
-use crate::kernel::{BootImage, FileError, Kept, Leases, Store, hex, image_release};
-use crate::matrix::KernelEntry;
+use crate::kernel::{BootImage, FileError, Kept, Leases, hex, image_release};
 use crate::verdict::Boots;
 use crate::vm::{
-    Accel, Boot, EMPTY_DISK_STEP_MIB, GuestDisk, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript,
-    VirtualTime, watch_recorded,
+    Accel, Boot, GuestDisk, GuestSpec, HostLoad, Next, Observed, QemuCommand, Transcript, VirtualTime, watch_recorded,
 };
-
-/// Default guest memory. Debian's kernels use 100 MiB of it themselves.
-const MEMORY_MIB: u32 = 256;
-
-/// Default guest processors. Reproducers mostly wait, and a second emulated processor makes the boot slower.
-const CPUS: u32 = 1;
 
 /// One boot of a guest.
 pub(super) struct GuestBoot {
@@ -275,44 +266,6 @@ fn forget(bench: &Bench<'_>, key: &BootKey) {
     }
 }
 
-/// A guest's processors: as the matrix says, and at least what its reproducers need.
-fn cpus(entry: &KernelEntry, trials: &[Trial<'_>]) -> u32 {
-    let needed = trials.iter().filter_map(|trial| trial.size().cpus).max();
-    entry.guest.cpus.unwrap_or(CPUS).max(needed.unwrap_or(CPUS))
-}
-
-/// A guest's memory in MiB, likewise.
-fn memory_mib(entry: &KernelEntry, trials: &[Trial<'_>], programs: usize, disks: &[GuestDisk]) -> u32 {
-    let needed = trials.iter().filter_map(|trial| trial.size().memory_mib).max().unwrap_or(0);
-    let usual = || usual_memory_mib(programs).saturating_add(disk_memory_mib(disks));
-    entry.guest.memory_mib.unwrap_or_else(usual).max(needed)
-}
-
-/// Memory that a kernel needs for disks: a `struct page` of 64 bytes for each of their pages, and as much for its caches.
-fn disk_memory_mib(disks: &[GuestDisk]) -> u32 {
-    let mib: u64 = disks.iter().map(GuestDisk::mib).sum();
-    u32::try_from(mib / 32).unwrap_or(u32::MAX)
-}
-
-/// The disks of a guest with these trials, which ask for the same. The empty one is the first, because its size is a
-/// multiple of what old kernels map at once.
-fn disks(store: &Store, trials: &[Trial<'_>]) -> anyhow::Result<Vec<GuestDisk>> {
-    let mut disks = Vec::new();
-    if let Some(mib) = trials.iter().find_map(|trial| trial.size().disk_mib) {
-        disks.push(GuestDisk::Empty { mib: mib.next_multiple_of(EMPTY_DISK_STEP_MIB) });
-    }
-    if let Some(image) = trials.iter().find_map(Trial::image) {
-        let path = image.kept(store)?.to_owned();
-        disks.push(GuestDisk::Image { path, sha256: image.sha256().to_owned(), bytes: image.size() as u64 });
-    }
-    Ok(disks)
-}
-
-/// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
-fn usual_memory_mib(programs: usize) -> u32 {
-    MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
-}
-
 /// Boots a recorded guest again.
 ///
 /// # Errors
@@ -324,13 +277,8 @@ pub async fn boot_again(
     events: &UnboundedSender<Event>,
 ) -> Result<(BootEnd, Transcript), RecordingError> {
     // Loading reports missing files, and works without a lease.
-    let of_disk = |disk: &GuestDisk| match disk {
-        GuestDisk::Image { path, .. } => Some(path.clone()),
-        GuestDisk::Empty { .. } => None,
-    };
-    let disks: Vec<PathBuf> = recording.disks.iter().filter_map(of_disk).collect();
-    let files = [recording.image.as_path(), recording.initramfs.as_path()];
-    let _leases = lab.store.leases(files.into_iter().chain(disks.iter().map(PathBuf::as_path)));
+    let disks = recording.disks.iter().filter_map(GuestDisk::file).map(|(path, _)| path);
+    let _leases = lab.store.leases([recording.image.as_path(), recording.initramfs.as_path()].into_iter().chain(disks));
     let spec = recording.load()?;
     let boot = watch(lab, id, recording, spec, events).await;
     Ok((BootEnd::of(&boot, lab.jobs), boot.transcript))
@@ -365,7 +313,3 @@ async fn watch(lab: &Lab, id: &BootId, recording: Recording, spec: GuestSpec, ev
     };
     lab.hypervisor.boot(&lab.shim, &spec, &deadlines, &mut observe).await
 }
-
-#[cfg(test)]
-#[path = "guest_boot_tests.rs"]
-mod tests;

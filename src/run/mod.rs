@@ -9,6 +9,7 @@ mod crash;
 mod engine;
 mod event;
 mod guest_boot;
+mod guest_size;
 mod judge_again;
 mod look_cache;
 mod positive_control;

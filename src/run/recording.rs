@@ -98,10 +98,8 @@ impl Recording {
     /// If a file is gone or has changed.
     pub fn load(&self) -> Result<GuestSpec, RecordingError> {
         read("the kernel image", &self.image, &self.image_sha256)?;
-        for disk in &self.disks {
-            if let GuestDisk::Image { path, sha256, .. } = disk {
-                read("the rootfs", path, sha256)?;
-            }
+        for (path, sha256) in self.disks.iter().filter_map(GuestDisk::file) {
+            read("the rootfs", path, sha256)?;
         }
         Ok(self.spec(read("the initramfs", &self.initramfs, &self.initramfs_sha256)?))
     }

@@ -48,11 +48,11 @@ impl GuestDisk {
         }
     }
 
-    /// The sha256 of its file, if it has one.
-    pub fn sha256(&self) -> Option<&str> {
+    /// Its file and the file's sha256, if it has one.
+    pub fn file(&self) -> Option<(&Path, &str)> {
         match self {
             Self::Empty { .. } => None,
-            Self::Image { sha256, .. } => Some(sha256),
+            Self::Image { path, sha256, .. } => Some((path, sha256)),
         }
     }
 

@@ -172,6 +172,18 @@ impl Browser {
         self.command("/print", &json!({})).as_str().expect("a PDF").to_owned()
     }
 
+    /// The value of an expression.
+    pub fn value(&self, expression: &str) -> Value {
+        self.run(&format!("return {expression}"), &[])
+    }
+
+    /// The texts of the elements that a selector finds.
+    pub fn texts(&self, selector: &str) -> Vec<String> {
+        let texts = self
+            .run("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", &[json!(selector)]);
+        serde_json::from_value(texts).expect("texts")
+    }
+
     /// The texts of the page whose contrast is too low.
     pub fn faint(&self) -> Value {
         self.run(FAINT, &[])

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Component, Path};
-use std::sync::{Arc, OnceLock};
 
 use backproof_protocol::ROOTFS_PATH;
-use sha2::{Digest as _, Sha256};
 
 use crate::kernel::compression::Compression;
-use crate::kernel::{FileError, Kept, Store, hex};
 use crate::regular;
 
 mod folder;
+mod form;
 mod oci;
 mod squashfs;
 mod tarball;
+
+pub use form::{GuestRootfs, RootfsImage, RootfsShelf};
 
 /// The most bytes of its files.
 const ROOTFS_MAX: u64 = 1 << 30;
@@ -64,86 +64,6 @@ pub struct Rootfs {
     size: u64,
     /// What was read so far.
     read: (u64, usize),
-}
-
-/// How a rootfs comes into a guest.
-#[derive(Debug)]
-pub enum GuestRootfs {
-    /// In its initramfs.
-    Initramfs(Arc<Rootfs>),
-    /// On a read-only disk.
-    Disk(RootfsImage),
-}
-
-/// A rootfs as the content of a disk: a squashfs image.
-#[derive(Debug)]
-pub struct RootfsImage {
-    bytes: Vec<u8>,
-    sha256: String,
-    /// Its file in the cache, for as long as a run may boot it.
-    kept: OnceLock<Kept>,
-}
-
-impl GuestRootfs {
-    /// The form for these files.
-    ///
-    /// # Errors
-    /// If no disk can hold them.
-    pub(super) fn of(files: &Arc<Rootfs>) -> Result<Self, String> {
-        if files.size <= INITRAMFS_MAX {
-            return Ok(Self::Initramfs(Arc::clone(files)));
-        }
-        let bytes = files.squashfs()?;
-        Ok(Self::Disk(RootfsImage { sha256: hex(Sha256::new_with_prefix(&bytes)), bytes, kept: OnceLock::new() }))
-    }
-
-    /// The files that travel in the initramfs.
-    pub(super) fn in_initramfs(&self) -> Option<&Rootfs> {
-        match self {
-            Self::Initramfs(files) => Some(files),
-            Self::Disk(_) => None,
-        }
-    }
-
-    /// The disk that it is on.
-    pub fn image(&self) -> Option<&RootfsImage> {
-        match self {
-            Self::Initramfs(_) => None,
-            Self::Disk(image) => Some(image),
-        }
-    }
-
-    /// Its bytes in this process's memory.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Initramfs(files) => files.size(),
-            Self::Disk(image) => image.size(),
-        }
-    }
-}
-
-impl RootfsImage {
-    /// Its size in bytes.
-    pub fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Its sha256.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    /// Its file in the cache, which stays there as long as this lives.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn kept(&self, store: &Store) -> Result<&Path, FileError> {
-        if let Some(kept) = self.kept.get() {
-            return Ok(&kept.path);
-        }
-        let kept = store.keep(&self.bytes)?;
-        Ok(&self.kept.get_or_init(|| kept).path)
-    }
 }
 
 impl Rootfs {
@@ -276,18 +196,26 @@ impl Rootfs {
 
     /// Removes an entry, and everything below it, but nothing of `kept` and no folder above one of those.
     fn remove(&mut self, path: &str, kept: &BTreeSet<String>) {
-        let below = format!("{path}/");
-        let is_kept = |one: &String| {
-            let inside = format!("{one}/");
-            kept.contains(one) || kept.range(inside.clone()..).next().is_some_and(|next| next.starts_with(&inside))
-        };
+        self.remove_below(path, kept);
+        self.remove_one(path, kept);
+    }
+
+    /// Removes what is in a folder, likewise. Without a name, that is everything.
+    fn remove_below(&mut self, folder: &str, kept: &BTreeSet<String>) {
+        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let inside = self.entries.range(below.clone()..).map(|(one, _)| one).take_while(|one| one.starts_with(&below));
-        let own = self.entries.get_key_value(path).map(|(one, _)| one);
-        let gone: Vec<String> = own.into_iter().chain(inside).filter(|one| !is_kept(one)).cloned().collect();
-        for one in gone {
-            if let Some(RootfsEntry::File { bytes, .. }) = self.entries.remove(&one) {
-                self.size -= bytes.len() as u64;
-            }
+        let all: Vec<String> = inside.cloned().collect();
+        all.iter().for_each(|one| self.remove_one(one, kept));
+    }
+
+    fn remove_one(&mut self, path: &str, kept: &BTreeSet<String>) {
+        let inside = format!("{path}/");
+        let is_above = kept.range(inside.clone()..).next().is_some_and(|next| next.starts_with(&inside));
+        if kept.contains(path) || is_above {
+            return;
+        }
+        if let Some(RootfsEntry::File { bytes, .. }) = self.entries.remove(path) {
+            self.size -= bytes.len() as u64;
         }
     }
 

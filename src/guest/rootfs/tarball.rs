@@ -32,10 +32,7 @@ impl Rootfs {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
             let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             if name == OPAQUE {
-                let inside = format!("{folder}/");
-                let is_in = |one: &&String| folder.is_empty() || one.starts_with(&inside);
-                let all: Vec<String> = rootfs.entries.keys().filter(is_in).cloned().collect();
-                all.iter().for_each(|one| rootfs.remove(one, &own));
+                rootfs.remove_below(folder, &own);
                 return Ok(());
             }
             if let Some(gone) = name.strip_prefix(WHITEOUT) {

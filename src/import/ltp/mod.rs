@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use backproof_protocol::ProgramProtocol;
 use memchr::memmem;
@@ -49,7 +50,7 @@ pub struct LtpChoice<'a> {
     /// Also those that name no commit and no CVE.
     pub all: bool,
     /// What tests get that run other programs, or make file systems.
-    pub rootfs: Option<&'a ImportRootfs>,
+    pub rootfs: Option<&'a Arc<ImportRootfs>>,
 }
 
 /// A built tree of LTP.
@@ -125,7 +126,7 @@ impl LtpTree {
     }
 
     /// The dossiers of a test: one for each list of arguments.
-    fn candidates(&self, test: &LtpTest, rootfs: Option<&ImportRootfs>) -> Vec<Result<Candidate, Rejected>> {
+    fn candidates(&self, test: &LtpTest, rootfs: Option<&Arc<ImportRootfs>>) -> Vec<Result<Candidate, Rejected>> {
         let candidate = match self.candidate(test, rootfs) {
             Ok(candidate) => candidate,
             Err(rejected) => return vec![Err(rejected)],
@@ -139,7 +140,7 @@ impl LtpTree {
         entries.into_iter().enumerate().map(with).collect()
     }
 
-    fn candidate(&self, test: &LtpTest, rootfs: Option<&ImportRootfs>) -> Result<Candidate, Rejected> {
+    fn candidate(&self, test: &LtpTest, rootfs: Option<&Arc<ImportRootfs>>) -> Result<Candidate, Rejected> {
         let rejected = |kind, why: &str| Err(Rejected::new(&test.name, kind, why));
         if test.source.ends_with(".sh") {
             return rejected(RejectionKind::Script, "a shell script: a guest has no interpreter");
@@ -150,11 +151,9 @@ impl LtpTree {
             return rejected(RejectionKind::NotKernel, "about a bug of the C library");
         }
         let LtpNeeds { mut needs, of_rootfs, env, deadline, mut notes } =
-            LtpNeeds::of(test, self.metadata.timeout, rootfs)?;
-        let rootfs = rootfs.filter(|_| of_rootfs);
+            LtpNeeds::of(test, self.metadata.timeout, rootfs.map(Arc::as_ref))?;
         let path = self.program(test)?;
         let bytes = program::read(&test.name, &path)?;
-        program::check(&test.name, &bytes, rootfs)?;
         needs.mounts.extend(program::mounts(&bytes));
         needs.mounts.sort();
         needs.mounts.dedup();
@@ -180,7 +179,7 @@ impl LtpTree {
             program_name: test.program().to_owned(),
             files: self.beside(test, &path)?,
             program: path,
-            rootfs: rootfs.map(|rootfs| rootfs.path().to_owned()),
+            rootfs: rootfs.filter(|_| of_rootfs).cloned(),
             protocol: ProgramProtocol::Ltp,
             crash: None,
             args: Vec::new(),

@@ -24,9 +24,3 @@ pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let json = bytes.strip_prefix(OPENING.as_bytes())?.strip_suffix(CLOSING.as_bytes())?;
     serde_json::from_slice(json).ok()
 }
-
-/// Whether a name can be a file's, and an address, as it is.
-pub(super) fn is_plain(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 200 && name.chars().all(allowed)
-}

@@ -6,8 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
 use super::data::{PREFIX, parsed, script};
@@ -16,7 +15,7 @@ use super::frame::GENERATOR;
 use super::overview::{FORMAT, Overview};
 use super::summary::SiteProgress;
 use crate::regular;
-use crate::results::replace_file;
+use crate::results::{lock_if_possible, replace_file};
 
 /// The frame.
 pub(super) const INDEX: &str = "index.html";
@@ -154,17 +153,14 @@ impl SiteFolder {
 /// Locks a folder for one writer.
 fn lock(folder: &Path, tell: &mut dyn FnMut(&SiteProgress)) -> io::Result<File> {
     let file = File::open(folder)?;
-    let take = |how| rustix::io::retry_on_intr(|| flock(&file, how));
-    let mut taken = take(FlockOperation::NonBlockingLockExclusive);
-    if taken == Err(Errno::WOULDBLOCK) {
-        tell(&SiteProgress::Waiting);
-        taken = take(FlockOperation::LockExclusive);
+    match lock_if_possible(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            tell(&SiteProgress::Waiting);
+            lock_if_possible(&file, FlockOperation::LockExclusive)?;
+        }
+        taken => taken?,
     }
-    match taken {
-        // A file system without locks has whole files at best.
-        Ok(()) | Err(Errno::NOTSUP | Errno::NOLCK) => Ok(file),
-        Err(error) => Err(error.into()),
-    }
+    Ok(file)
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = (PathBuf, fs::FileType)> {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::web::inert::inert;
-use super::data::is_plain;
 use crate::history::RecordedRun;
+use crate::words::is_name;
 
 /// The version of all data files. A site of another version is written again.
 pub(super) const FORMAT: u32 = 1;
@@ -126,7 +126,7 @@ impl SiteRun {
             interrupted: run.interrupted,
             untrusted: !trusted,
             selected: inert(&words.chain(strict).collect::<Vec<_>>().join(", ")),
-            file: (!is_plain(&run.id)).then(|| super::folder::short_hash(run.id.as_bytes())),
+            file: (!is_name(&run.id)).then(|| super::folder::short_hash(run.id.as_bytes())),
             ..Self::default()
         }
     }

@@ -320,23 +320,25 @@ fn full_disk_leaves_the_site_that_was_there() {
 #[test]
 fn two_writers_wait_for_each_other() {
     let lab = Lab::of(0..6);
-    let waited = std::sync::atomic::AtomicUsize::new(0);
+    let (waits, waiting) = std::sync::mpsc::channel();
     let first = folder::SiteFolder::open(&lab.path("site"), &mut |_| ()).expect("a folder");
     std::thread::scope(|scope| {
+        let lab = &lab;
         let writers: Vec<_> = (0..3)
             .map(|_| {
-                scope.spawn(|| {
+                let waits = waits.clone();
+                scope.spawn(move || {
                     let mut tell = |progress: &SiteProgress| {
                         if *progress == SiteProgress::Waiting {
-                            waited.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                            waits.send(()).expect("somebody listens");
                         }
                     };
                     write_site(&mut lab.history(), &lab.results(), &lab.path("site"), &mut tell).expect("a site")
                 })
             })
             .collect();
-        while waited.load(std::sync::atomic::Ordering::SeqCst) < 3 {
-            std::thread::sleep(Duration::from_millis(1));
+        for _ in 0..3 {
+            waiting.recv_timeout(Duration::from_secs(60)).expect("another writer waits");
         }
         drop(first);
         let mut written: Vec<usize> = writers.into_iter().map(|it| it.join().expect("a site").written).collect();

@@ -7,15 +7,16 @@ use std::path::Path;
 use super::super::page::PAGE;
 use super::super::web::links;
 use super::changes::NightChanges;
-use super::data::{is_plain, script};
+use super::data::script;
 use super::error::SiteError;
 use super::folder::{CHANGES, INDEX, NIGHTS, OVERVIEW, SiteFolder, short_hash};
 use super::frame::frame;
 use super::nights::{Nights, counts};
 use super::overview::{NightsFile, Overview, SiteMatrix, SiteRun};
-use super::plan::{FilePlan, MatrixPlan, plan, to_compare};
+use super::plan::{FilePlan, plan, to_compare};
 use super::summary::{SUMMARY_VERSION, SiteProgress, SiteSummary};
 use crate::history::{HistoryError, HistoryFile, RunDigest};
+use crate::words::is_name;
 
 /// Writes the history as a site into a folder, or brings the site there up to date.
 ///
@@ -35,8 +36,9 @@ pub fn write_site(
     let again = (earlier.is_none() && site.has_site())
         .then_some("the site that was there is of another version or damaged, so everything was written again");
     let earlier = earlier.unwrap_or_else(|| Overview::of(None, Vec::new()));
-    let updated = Update::of(history, &mut site, &earlier, results, folder, tell).and_then(Update::finish);
-    match updated {
+    let to_compare = HashSet::new();
+    let update = Update { history, site: &mut site, earlier: &earlier, results, folder, tell, to_compare, done: 0 };
+    match update.finish() {
         Ok(overview) => {
             let removed = site.sweep(&overview, true);
             let (written, bytes) = site.written;
@@ -63,25 +65,12 @@ struct Update<'a> {
     results: &'a Path,
     folder: &'a Path,
     tell: &'a mut dyn FnMut(&SiteProgress),
-    plans: Vec<MatrixPlan>,
+    /// The runs whose changes are told anew.
     to_compare: HashSet<String>,
     done: usize,
 }
 
-impl<'a> Update<'a> {
-    fn of(
-        history: &'a mut HistoryFile,
-        site: &'a mut SiteFolder,
-        earlier: &'a Overview,
-        results: &'a Path,
-        folder: &'a Path,
-        tell: &'a mut dyn FnMut(&SiteProgress),
-    ) -> Result<Self, SiteError> {
-        let plans = plan(history.runs()?);
-        let to_compare = to_compare(&plans, earlier);
-        Ok(Self { history, site, earlier, results, folder, tell, plans, to_compare, done: 0 })
-    }
-
+impl Update<'_> {
     fn finish(mut self) -> Result<Overview, SiteError> {
         if !self.site.has_site() {
             // Marks the folder as a site's, if this process is stopped. It is replaced at the end.
@@ -89,7 +78,8 @@ impl<'a> Update<'a> {
             self.site.put_data(OVERVIEW, self.earlier)?;
             self.site.written = written;
         }
-        let plans = std::mem::take(&mut self.plans);
+        let plans = plan(self.history.runs()?);
+        self.to_compare = to_compare(&plans, self.earlier);
         let total = plans.iter().flat_map(|plan| &plan.files).map(|file| file.runs.len()).sum();
         let mut matrices: Vec<SiteMatrix> = Vec::new();
         for plan in &plans {
@@ -116,7 +106,7 @@ impl<'a> Update<'a> {
     fn file(&mut self, matrix: &str, plan: &FilePlan) -> Result<NightsFile, SiteError> {
         let same = self.earlier.matrices.iter().filter(|it| it.name == matrix).flat_map(|it| &it.files);
         let mut same = same.filter(|file| file.month == plan.month && has_same_runs(file, plan));
-        let known = same.find(|file| is_plain(&file.name) && file.has_places() && self.is_there(file));
+        let known = same.find(|file| is_name(&file.name) && file.has_places() && self.is_there(file));
         // Of the earlier overview only what the history does not tell anew counts: somebody else may have written it.
         let known = known.map(|file| {
             let runs = file.runs.iter().zip(&plan.runs);
