@@ -10,7 +10,7 @@ use super::{Stop, ended, show};
 use crate::exit::Exit;
 use crate::import::{self, ImportError, ImportReport, ImportRootfs, ImportTarget, LtpChoice, PacketdrillTools};
 use crate::matrix::is_cve;
-use crate::report::{ImportDocument, Style};
+use crate::report::{ImportDocument, SlowWork, Style};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
@@ -41,7 +41,7 @@ pub(super) enum Import {
     Syz {
         /// C file, or a folder of them
         path: PathBuf,
-        /// Title of the crash [default: from the report beside the file]
+        /// Title of the crash [default: from the report beside the file, or the file's first comment]
         #[arg(long, value_name = "TITLE")]
         title: Option<String>,
         #[command(flatten)]
@@ -99,7 +99,12 @@ pub(super) fn import(command: &Import) -> Result<Exit, Stop> {
             (import::ltp(dir, choice, to.target()), to)
         }
         Import::Kselftest { dir, to } => (import::kselftest(dir, to.target()), to),
-        Import::Syz { path, title, to } => (import::syz(path, title.as_deref(), to.target()), to),
+        Import::Syz { path, title, to } => {
+            let line = SlowWork::new();
+            let done = import::syz(path, title.as_deref(), to.target(), &mut |progress| line.tell(progress));
+            line.finish();
+            (done, to)
+        }
         Import::Packetdrill { scripts, packetdrill, shell, to } => {
             let tools = PacketdrillTools { packetdrill, shell: shell.as_deref() };
             (import::packetdrill(scripts, tools, to.target()), to)

@@ -27,7 +27,7 @@ pub use kselftest::import as kselftest;
 pub use ltp::{LtpChoice, import as ltp};
 pub use packetdrill::{PacketdrillTools, import as packetdrill};
 pub use rootfs::ImportRootfs;
-pub use syz::import as syz;
+pub use syz::{SyzProgress, import as syz};
 
 use candidate::Candidate;
 use folder::ImportFolder;

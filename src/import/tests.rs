@@ -302,8 +302,10 @@ fn reproducer_of_syzkaller_gets_the_crash_of_its_report() {
     fixture.write("syz/leak.c", source);
     fixture.write("syz/leak.txt", "memory leak in foo\n");
     fixture.write("syz/silent.c", source);
+    fixture.write("syz/0123456789abcdef0123.c", format!("// KASAN: use-after-free Read in a_b\n{source}"));
+    fixture.write("syz/titled.c", format!("// WARNING in bar (2)\n{source}"));
     let (to, other) = (fixture.to(), fixture.path("other"));
-    let report = syz::import(&fixture.path("syz"), None, target(&to)).expect("an import");
+    let report = syz::import(&fixture.path("syz"), None, target(&to), &mut |_| ()).expect("an import");
     let bug = bug(&report, "crash-1");
     assert_eq!(bug.title, "KASAN: slab-use-after-free in tcp_foo");
     assert_eq!(bug.references, ["https://syzkaller.appspot.com/bug?id=abc"]);
@@ -316,13 +318,16 @@ fn reproducer_of_syzkaller_gets_the_crash_of_its_report() {
     assert!(found.0 == RejectionKind::Compile && found.1.starts_with("wrong.c:1:"), "{found:?}");
     assert!(rejected(&report, "leak").1.contains("kmemleak"));
     assert!(rejected(&report, "silent").1.contains("--title"));
+    let hashed = self::bug(&report, "kasan-use-after-free-read-in-a_b-0123456");
+    assert_eq!(hashed.title, "KASAN: use-after-free Read in a_b");
+    assert_eq!(self::bug(&report, "titled").title, "WARNING in bar (2)");
     let one = fixture.path("syz/silent.c");
     let title = Some("kernel BUG at net/a.c:12!");
-    let report = syz::import(&one, title, target(&other)).expect("an import");
+    let report = syz::import(&one, title, target(&other), &mut |_| ()).expect("an import");
     let own = self::bug(&report, "silent").reproducer.and_then(|one| one.own().cloned()).expect("a program");
     let crash = own.crash.expect("a crash");
     assert!(crash.pattern.is_some_and(|pattern| pattern.is_in("kernel BUG at net/a.c:12!")));
-    let error = syz::import(&fixture.path("syz"), title, target(&other)).expect_err("several");
+    let error = syz::import(&fixture.path("syz"), title, target(&other), &mut |_| ()).expect_err("several");
     assert!(error.is_usage() && error.to_string().contains("one reproducer"), "{error}");
 }
 

@@ -1,7 +1,10 @@
 //! C reproducers of syzkaller, with the crash that they are to provoke.
 
+use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use backproof_protocol::{GuestMount, ProgramProtocol};
@@ -21,7 +24,7 @@ use compile::CompileError;
 const SIZES_MAX: (u64, u64) = (4 << 20, 16 << 20);
 
 /// The most reproducers of a folder.
-const SOURCES_MAX: usize = 1000;
+const SOURCES_MAX: usize = 20_000;
 
 /// The time limit of a reproducer. Most of them never end by themselves.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -43,6 +46,19 @@ const OPTIONS: [(&str, &str); 1] = [("/fail-nth", "CONFIG_FAULT_INJECTION")];
 const MOUNTS: [(&str, GuestMount); 2] =
     [("\"/sys/kernel/debug", GuestMount::Debugfs), ("\"/dev/ptmx\"", GuestMount::Devpts)];
 
+/// How far an import is.
+#[derive(Clone, Copy, Debug)]
+pub struct SyzProgress {
+    done: usize,
+    total: usize,
+}
+
+impl fmt::Display for SyzProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "compiling reproducers: {} of {}", self.done, self.total)
+    }
+}
+
 /// A reproducer's source.
 struct SyzSource {
     name: String,
@@ -57,19 +73,45 @@ struct SyzSource {
 ///
 /// # Errors
 /// If there is none, the compiler does not start, or the target cannot be written.
-pub fn import(path: &Path, title: Option<&str>, target: ImportTarget<'_>) -> Result<ImportReport, ImportError> {
+pub fn import(
+    path: &Path,
+    title: Option<&str>,
+    target: ImportTarget<'_>,
+    tell: &mut dyn FnMut(&SyzProgress),
+) -> Result<ImportReport, ImportError> {
     let sources = sources(path)?;
     if title.is_some() && sources.len() > 1 {
         return Err(ImportError::unusable(path, "a title is for one reproducer, and this folder has several"));
     }
     let folder =
         tempfile::tempdir().map_err(|source| ImportError::Unwritable { path: std::env::temp_dir(), source })?;
-    let mut candidates = Vec::new();
-    for (number, source) in sources.iter().enumerate() {
-        let program = folder.path().join(number.to_string());
-        candidates.push(candidate(source, title, &program)?);
-    }
-    write("syz", target, candidates)
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    // Programs are written into the target before the next ones take their places here.
+    let places: Vec<PathBuf> = (0..at_once).map(|number| folder.path().join(number.to_string())).collect();
+    let mut progress = SyzProgress { done: 0, total: sources.len() };
+    let mut no_compiler = None;
+    let candidates = sources.chunks(at_once).flat_map(|some| {
+        tell(&progress);
+        progress.done += some.len();
+        side_by_side(some, title, &places)
+    });
+    let candidates = candidates.map_while(|candidate| candidate.map_err(|error| no_compiler = Some(error)).ok());
+    let report = write("syz", target, candidates)?;
+    no_compiler.map_or(Ok(report), |error| Err(ImportError::NoCompiler(error)))
+}
+
+/// The dossiers of some reproducers, which are compiled at the same time, each to its place.
+fn side_by_side<'s>(
+    sources: &'s [SyzSource],
+    title: Option<&'s str>,
+    places: &'s [PathBuf],
+) -> Vec<io::Result<Result<Candidate, Rejected>>> {
+    let died = || Err(io::Error::other("its thread died"));
+    thread::scope(|scope| {
+        let compile = |(source, place): (_, &'s PathBuf)| scope.spawn(move || candidate(source, title, place));
+        let running: Vec<_> = sources.iter().zip(places).map(compile).collect();
+        running.into_iter().map(|one| one.join().unwrap_or_else(|_| died())).collect()
+    })
 }
 
 /// The reproducer of a path, or those of a folder and of its folders.
@@ -108,7 +150,7 @@ fn sources(path: &Path) -> Result<Vec<SyzSource>, ImportError> {
 }
 
 /// The names of a folder's C files.
-fn c_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn c_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let names = fs::read_dir(folder)?.flatten().map(|entry| PathBuf::from(entry.file_name()));
     let mut files: Vec<PathBuf> = names.filter(|name| name.extension().is_some_and(|suffix| suffix == "c")).collect();
     files.sort();
@@ -120,11 +162,10 @@ fn stem(path: &Path) -> String {
 }
 
 /// The dossier of a reproducer, which is compiled to this file.
-fn candidate(
-    source: &SyzSource,
-    title: Option<&str>,
-    program: &Path,
-) -> Result<Result<Candidate, Rejected>, ImportError> {
+///
+/// # Errors
+/// If the compiler does not start.
+fn candidate(source: &SyzSource, title: Option<&str>, program: &Path) -> io::Result<Result<Candidate, Rejected>> {
     let rejected = |kind, why: String| Ok(Err(Rejected::new(&source.name, kind, why)));
     let Some(path) = &source.path else {
         return rejected(RejectionKind::Malformed, "it is no regular file below the folder".to_owned());
@@ -134,8 +175,10 @@ fn candidate(
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => return rejected(RejectionKind::Malformed, format!("cannot read it: {error}")),
     };
-    let Some(title) = title.map(str::to_owned).or_else(|| title_beside(path, source.alone)) else {
-        return rejected(RejectionKind::NoCrash, "no report beside it: name the crash with --title".to_owned());
+    let title = title.map(str::to_owned).or_else(|| title_beside(path, source.alone)).or_else(|| title_above(&text));
+    let Some(title) = title else {
+        let why = "no report beside it, and no title at its start: name the crash with --title";
+        return rejected(RejectionKind::NoCrash, why.to_owned());
     };
     let crash = match title::crash(&title) {
         Ok(crash) => crash,
@@ -144,7 +187,7 @@ fn candidate(
     match compile::compile(path, program) {
         Ok(()) => {}
         Err(CompileError::Failed(why)) => return rejected(RejectionKind::Compile, why),
-        Err(CompileError::NoCompiler(error)) => return Err(ImportError::NoCompiler(error)),
+        Err(CompileError::NoCompiler(error)) => return Err(error),
     }
     Ok(Ok(of_parts(source, &text, &title, crash, program)))
 }
@@ -157,13 +200,13 @@ fn of_parts(source: &SyzSource, text: &str, title: &str, crash: CrashWords, prog
     let mounts = MOUNTS.iter().filter(|(known, _)| has(known)).map(|(_, mount)| *mount).collect();
     Candidate {
         name: source.name.clone(),
-        id: source.id.clone(),
+        id: readable(&source.id, title),
         title: title.to_owned(),
         summary: format!("A program that syzkaller found makes the kernel report: {title}"),
         references: vec![link(text).unwrap_or_else(|| format!("syzkaller's reproducer {}", source.name))],
         fixes: Vec::new(),
         program: program.to_owned(),
-        program_name: super::names::bug_id(&source.id).map_or_else(|| "repro".to_owned(), |id| id.to_string()),
+        program_name: "repro".to_owned(),
         files: Vec::new(),
         rootfs: None,
         protocol: ProgramProtocol::Crash,
@@ -176,11 +219,38 @@ fn of_parts(source: &SyzSource, text: &str, title: &str, crash: CrashWords, prog
     }
 }
 
+/// The most characters of a title in a bug's name.
+const NAME_TITLE_MAX: usize = 60;
+
+/// The wanted name of a bug: the file's, or the title if the file's name is only a hash, as in collections.
+fn readable(name: &str, title: &str) -> String {
+    let is_hash = name.len() >= 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match name.get(..7).filter(|_| is_hash) {
+        Some(start) => {
+            let title = title::bare(title).to_lowercase();
+            let words: Vec<&str> =
+                title.split(|c: char| c != '_' && !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+            format!("{}-{start}", words.join("-").chars().take(NAME_TITLE_MAX).collect::<String>())
+        }
+        None => name.to_owned(),
+    }
+}
+
+/// The lines of the comment at the start.
+fn comment(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take(20).filter_map(|line| line.strip_prefix("//")).map(str::trim)
+}
+
+/// The title of the crash in the comment at the start: collections of reproducers put it there.
+fn title_above(text: &str) -> Option<String> {
+    comment(text).find(|line| title::is_title(line)).map(str::to_owned)
+}
+
 /// The address of syzbot's page in the comment at the start.
 fn link(text: &str) -> Option<String> {
-    let words = text.lines().take(20).filter(|line| line.starts_with("//")).flat_map(str::split_whitespace);
+    let mut words = comment(text).flat_map(str::split_whitespace);
     let is_link = |word: &&str| word.starts_with("https://syzkaller.appspot.com/") && word.len() < 200;
-    words.into_iter().find(is_link).map(str::to_owned)
+    words.find(is_link).map(str::to_owned)
 }
 
 /// The title of the crash in a report beside the reproducer.

@@ -16,7 +16,7 @@ const FRAMES_MAX: usize = 4;
 
 /// How titles begin, and the kinds of crash. The special stand before the general. Titles without a kind cannot be
 /// recognised in a guest.
-const TITLES: [(&str, &[CrashKind]); 46] = [
+const TITLES: [(&str, &[CrashKind]); 51] = [
     ("KASAN: null-ptr-deref", &[Kasan, Oops]),
     ("KASAN:", &[Kasan]),
     ("KMSAN:", &[Kmsan]),
@@ -35,6 +35,10 @@ const TITLES: [(&str, &[CrashKind]); 46] = [
     ("BUG: bad unlock balance", &[Lockdep]),
     ("BUG: held lock freed", &[Lockdep]),
     ("BUG: rwlock", &[Lockdep]),
+    ("BUG: stack guard page was hit", &[Oops]),
+    ("BUG: bad usercopy", &[Bug, Oops]),
+    ("BUG: using ", &[Oops]),
+    ("BUG: Bad ", &[Oops]),
     ("BUG: MAX_LOCK", &[Lockdep]),
     ("WARNING: refcount bug", &[Refcount, Warning]),
     ("WARNING: suspicious RCU usage", &[Lockdep]),
@@ -61,16 +65,25 @@ const TITLES: [(&str, &[CrashKind]); 46] = [
     ("double fault", &[Oops]),
     ("hard lockup", &[HardLockup]),
     ("out of memory", &[OutOfMemory]),
+    ("kernel panic: Out of memory", &[OutOfMemory]),
+    ("kernel panic: System is deadlocked on memory", &[OutOfMemory]),
     ("kernel panic:", &[Panic]),
-    ("panic:", &[Panic]),
 ];
 
+/// Titles that tell the crash by a text of its report if they name no function: a place, or the words of a message.
+const TOLD_BY_TEXT: [&str; 4] = ["kernel BUG at ", "kernel panic: ", "BUG: Bad ", "suspicious RCU usage at "];
+
+/// What syzkaller puts into titles for what differs from report to report.
+const PLACEHOLDERS: [&str; 4] = ["LINE", "NUM", "ADDR", "DEV"];
+
 /// Titles of crashes that no console shows, and why.
-const UNSEEN: [(&str, &str); 5] = [
+const UNSEEN: [(&str, &str); 7] = [
     (
         "memory leak",
         "such a program asks kmemleak itself, and clears its records; describe it with `kinds: [memory-leak]`",
     ),
+    ("INFO: task can't die", "only kernels of linux-next print it"),
+    ("kernel panic: Attempted to kill init", "every death of a guest's init looks so"),
     ("no output", "it has no report of the kernel"),
     ("lost connection", "it has no report of the kernel"),
     ("unregister_netdevice", "the kernel prints no report, only a line again and again"),
@@ -86,7 +99,7 @@ pub(super) fn crash(title: &str) -> Result<CrashWords, String> {
     if let Some((_, why)) = UNSEEN.iter().find(|(start, _)| title.starts_with(start)) {
         return Err(format!("{title:.100?} cannot be recognised: {why}"));
     }
-    let Some((start, kinds)) = TITLES.iter().find(|(start, _)| title.starts_with(start)) else {
+    let Some((_, kinds)) = TITLES.iter().find(|(start, _)| title.starts_with(start)) else {
         return Err(format!(
             "{title:.100?} is no title of a crash: expected one as in \"KASAN: use-after-free Read in f\""
         ));
@@ -95,21 +108,34 @@ pub(super) fn crash(title: &str) -> Result<CrashWords, String> {
     if frames.iter().any(|frame| frame == "corrupted") {
         return Err(format!("{title:.100?} cannot be recognised: its report was corrupted"));
     }
-    // A panic's message, and the place of a BUG, tell it from others where no function does.
-    let rest = title.get(start.len()..).unwrap_or_default();
-    let text = match rest.trim_start_matches([':', ' ']).trim_start_matches("at ").trim_end_matches('!') {
-        _ if !frames.is_empty() => None,
-        "" => None,
-        rest => Some(rest.to_owned()),
-    };
-    if frames.is_empty() && text.as_ref().is_none_or(|text| text.len() < 4) {
+    let text = if frames.is_empty() { text(title) } else { None };
+    if frames.is_empty() && text.is_none() {
         return Err(format!("{title:.100?} names no function: any crash of its kind would count"));
     }
     Ok(CrashWords { kinds: kinds.to_vec(), frames, text })
 }
 
+/// The text by which a title without a function tells the crash from others.
+fn text(title: &str) -> Option<String> {
+    let rest = TOLD_BY_TEXT.iter().find_map(|start| title.strip_prefix(start))?;
+    let end = PLACEHOLDERS.iter().filter_map(|placeholder| rest.find(placeholder)).min().unwrap_or(rest.len());
+    // Where the kernel was built decides whether a place begins so.
+    let text = rest.get(..end)?.trim().trim_start_matches("./");
+    (text.len() >= 4).then(|| text.to_owned())
+}
+
+/// Whether this is a title of syzkaller, also one that cannot be recognised in a guest.
+pub(super) fn is_title(line: &str) -> bool {
+    let line = bare(line);
+    TITLES
+        .iter()
+        .map(|(start, _)| start)
+        .chain(UNSEEN.iter().map(|(start, _)| start))
+        .any(|start| line.starts_with(start))
+}
+
 /// A title without a list's prefixes (`[syzbot] [net?] `) and syzkaller's counter (` (2)`).
-fn bare(title: &str) -> &str {
+pub(super) fn bare(title: &str) -> &str {
     let mut title = title.trim();
     while let Some((_, rest)) = title.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         title = rest.trim_start();
@@ -120,10 +146,10 @@ fn bare(title: &str) -> &str {
     counter.map_or(title, |(title, _)| title.trim_end())
 }
 
-/// The functions behind the last ` in `, as `f` or `f / g`.
+/// The functions behind the last ` in `, as `f`, `f / g` or `f/g`.
 fn frames(title: &str) -> Vec<String> {
     let named = title.rsplit_once(" in ").map_or("", |(_, named)| named);
-    let names: Vec<&str> = named.split(" / ").map(str::trim).collect();
+    let names: Vec<&str> = named.split('/').map(str::trim).collect();
     let is_all = names.len() <= FRAMES_MAX && names.iter().all(|name| is_function(name));
     if is_all { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
 }

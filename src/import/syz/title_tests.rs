@@ -9,6 +9,7 @@ fn titles_name_kinds_and_functions() {
         ("[syzbot] [net?] KASAN: slab-out-of-bounds Write in f (3)", &[Kasan], &["f"]),
         ("KCSAN: data-race in a_b / c.part.0", &[Kcsan], &["a_b", "c.part.0"]),
         ("general protection fault in f", &[Oops], &["f"]),
+        ("WARNING in probe/usb_submit_urb", &[Warning], &["probe", "usb_submit_urb"]),
         ("BUG: unable to handle kernel NULL pointer dereference in f", &[Oops], &["f"]),
         ("WARNING in f", &[Warning], &["f"]),
         ("WARNING: refcount bug in f", &[Refcount, Warning], &["f"]),
@@ -17,16 +18,24 @@ fn titles_name_kinds_and_functions() {
         ("INFO: rcu detected stall in f", &[RcuStall], &["f"]),
         ("kernel BUG in f", &[Bug], &["f"]),
         ("UBSAN: array-index-out-of-bounds in f", &[Ubsan], &["f"]),
+        ("BUG: stack guard page was hit in f", &[Oops], &["f"]),
+        ("BUG: using __this_cpu_read() in preemptible code in f", &[Oops], &["f"]),
+        ("kernel panic: stack is corrupted in f", &[Panic], &["f"]),
     ] {
         let read = crash(title).unwrap_or_else(|why| panic!("{title}: {why}"));
         assert_eq!((read.kinds.as_slice(), read.text), (kinds, None), "{title}");
         assert_eq!(read.frames, frames, "{title}");
     }
     for (title, text) in [
-        ("kernel BUG at net/ipv4/tcp.c:123!", "net/ipv4/tcp.c:123"),
+        ("kernel BUG at net/ipv4/tcp.c:123!", "net/ipv4/tcp.c:123!"),
+        ("kernel BUG at ./include/linux/skbuff.h:LINE!", "include/linux/skbuff.h:"),
+        ("suspicious RCU usage at net/a.c:LINE", "net/a.c:"),
+        ("BUG: Bad page state (5)", "page state"),
         ("kernel panic: corrupted stack end detected", "corrupted stack end detected"),
+        ("kernel panic: Out of memory and no killable processes...", "Out of memory and no killable processes..."),
     ] {
         assert_eq!(crash(title).map(|words| words.text), Ok(Some(text.to_owned())), "{title}");
+        assert!(is_title(title), "{title}");
     }
     for (title, why) in [
         ("memory leak in f", "kmemleak"),
@@ -35,6 +44,10 @@ fn titles_name_kinds_and_functions() {
         ("", "no title of a crash"),
         ("KASAN:", "names no function"),
         ("general protection fault", "names no function"),
+        ("WARNING: kernel stack regs has bad 'bp' value", "names no function"),
+        ("kernel panic: LINE", "names no function"),
+        ("kernel panic: Attempted to kill init!", "guest's init"),
+        ("INFO: task can't die in f", "linux-next"),
     ] {
         let read = crash(title);
         assert!(read.as_ref().is_err_and(|said| said.contains(why)), "{title}: {read:?}");

@@ -12,7 +12,7 @@ use super::reproducer::Owner;
 use super::{BUILT_IN, Bug, Bugs, check};
 
 /// The most dossiers of a folder.
-pub const DOSSIERS_MAX: usize = 1000;
+pub const DOSSIERS_MAX: usize = 10_000;
 
 /// A folder of dossiers with mistakes, for each file with mistakes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
