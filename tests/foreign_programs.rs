@@ -4,7 +4,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{Lab, cell};
+use common::{Lab, Ran, cell};
 use serde_json::{Value, json};
 
 /// A lab with these bugs, each with more keys of its reproducer, on Debian 12's kernel.
@@ -88,6 +88,40 @@ fn protocols_of_others_are_understood_in_a_guest() {
     }
     assert_eq!(cell(&document, "debian-12", "status-only")["said"], json!(["some words"]));
     assert_eq!(document["kernels"][0]["boots"].as_array().expect("boots").len(), 1, "one guest for all of them");
+}
+
+#[test]
+fn modules_that_a_program_makes_the_kernel_request_are_loaded() {
+    // AF_ALG is a module of this kernel, and AF_RDS is not there.
+    let lab = lab(
+        &[
+            ("has-alg", "args: [opens-a-socket, \"38\", \"5\", \"0\"]"),
+            ("has-rds", "args: [opens-a-socket, \"21\", \"5\", \"0\"]"),
+            ("has-none", "args: [exits, 0]"),
+        ],
+        "share-guest: all\n",
+    );
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(1);
+    let alg = ended(&document, "has-alg");
+    assert!(alg.0 == "fail" && alg.2.contains("exited with 1"), "{alg:?}");
+    let loaded = json!({ "modules": ["af_alg"], "before": ["boot-1"] });
+    assert_eq!(cell(&document, "debian-12", "has-alg")["autoloaded"], loaded);
+    assert_eq!(cell(&document, "debian-12", "has-alg")["boots"], json!(["boot-1", "boot-2"]));
+    let rds = ended(&document, "has-rds");
+    assert!(
+        rds.0 == "pass" && rds.2.contains("the kernel asked for modules that it does not have: net-pf-21"),
+        "{rds:?}"
+    );
+    assert_eq!(cell(&document, "debian-12", "has-none")["boots"], json!(["boot-1"]));
+
+    // A replay boots the guest that had the module, and a second run takes all from the cache.
+    let again = Ran::of(lab.cached_command(&["run", "--accel", "tcg", "--format", "json"]).output().expect("runs"));
+    let document: Value = serde_json::from_str(&again.ends_with(1).stdout).expect("JSON");
+    let alg = cell(&document, "debian-12", "has-alg");
+    assert!(alg["outcome"] == "fail" && alg["cached"].is_string() && alg["autoloaded"] == loaded, "{alg:#}");
+    let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "2"]);
+    assert!(replayed.ends_with(1).stdout.contains("transcript  identical"), "{}", replayed.stdout);
 }
 
 #[test]

@@ -176,6 +176,14 @@ pub enum Message {
     /// What the kernel's books show after a job. Follows its report, and the time for which the kernel is watched after it,
     /// if [`ProgramRun::books`] names any.
     Aftermath(Aftermath),
+    /// The modules that the kernel requested while a user's program ran, and that the guest does not have. Follows its report,
+    /// if there were any.
+    Requested {
+        /// The job's id.
+        job: String,
+        /// The names or aliases that the kernel used (`net-pf-21`, `fs-ext4`), each once.
+        modules: Vec<String>,
+    },
     /// A line that a user's program printed for people. Comes while its job runs.
     Said {
         /// The job's id.

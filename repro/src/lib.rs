@@ -1,6 +1,7 @@
 //! The guest agent's library: the reproducers, and the code that runs them as process 1 of a guest.
 
 pub mod judging;
+pub mod modprobe;
 pub mod output;
 pub mod own_program;
 pub mod pid1;

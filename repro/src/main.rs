@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use backproof_repro::output::say;
-use backproof_repro::{pid1, probe, task};
+use backproof_repro::{modprobe, pid1, probe, task};
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    match (args.next().as_deref(), args.next()) {
-        (Some(task::SUBCOMMAND), Some(job)) => task::run_job(&job),
+    let mut args = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let (first, second) = (args.next(), args.next());
+    match (first.as_deref(), second.as_deref()) {
+        (Some(task::SUBCOMMAND), Some(job)) => task::run_job(job),
+        (first, second) if [first, second] == modprobe::ARGUMENTS.map(Some) => {
+            modprobe::record(&args.next().unwrap_or_default())
+        }
         // These come before the check for process 1, because `probe-inside` is process 1 of its own namespace.
         (Some(backproof_protocol::PROBE_SUBCOMMAND), None) => probe::run(),
         (Some(probe::INSIDE), None) => probe::run_inside(),

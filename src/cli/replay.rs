@@ -17,7 +17,7 @@ use crate::report::{Document, Style, visible};
 use crate::results::{
     MatrixDocument, boot_folder, find_run, read_document, read_dossier, read_recording, read_transcript,
 };
-use crate::run::{self, BootId, BootRecord, Cell, CellTally, Event, Lab, Recording, ReplayedJob};
+use crate::run::{self, BootId, BootRecord, Cell, CellTally, CellTrials, Event, Lab, Recording, ReplayedJob};
 use crate::vm::{Accel, DEFAULT_SEED, Transcript, VirtualTime};
 use crate::words::{KernelName, Outcome};
 
@@ -104,8 +104,11 @@ pub(super) fn replay(args: &Replay) -> Result<Exit, Stop> {
     let is_last = |cell: &Cell| cell.trials.boots.last() == Some(&run::boot_folder_name(number));
     let had_died = boot_record(&document, &args.kernel, number).is_some_and(|boot| boot.failure.is_some());
     let died_together = had_died && end.failure.is_some() && recording.plan.jobs.len() > 1;
-    // Jobs that a shared guest did not finish were judged by later boots.
-    let judged_now = |(now, then): &(Cell, Cell)| !died_together || now.outcome != Outcome::Error || is_last(then);
+    // Jobs that a shared guest did not finish, or that lacked modules, were judged by later boots.
+    let is_repeated = |cell: &Cell| cell.trials.is_repeated_with_modules(&run::boot_folder_name(number));
+    let judged_now = |(now, then): &(Cell, Cell)| {
+        !is_repeated(then) && (!died_together || now.outcome != Outcome::Error || is_last(then))
+    };
     let (judged, left): (Vec<_>, Vec<_>) = then.iter().filter_map(again).partition(judged_now);
     others.extend(left.into_iter().map(|(_, then)| then));
     let (cells, then): (Vec<Cell>, Vec<Cell>) = judged.into_iter().unzip();
@@ -188,12 +191,20 @@ impl TranscriptComparison {
 }
 
 /// The first boot under the last accelerator that judged something: earlier boots may have failed because of KVM, and one that
-/// was repeated may have been cut short by the host.
+/// was repeated may have been cut short by the host, or have lacked modules.
 fn boot_that_judged(document: &MatrixDocument, kernel: &KernelName) -> u32 {
     let boots = boots_of(document, kernel);
     let own = document.cells.iter().filter(|cell| cell.kernel == *kernel);
-    let retried: Vec<&String> = own.flat_map(|cell| &cell.trials.retried).map(|retried| &retried.boot).collect();
-    let judged = |boot: &&BootRecord| boot.control.is_none() && !retried.contains(&&boot.id().folder());
+    let own: Vec<&CellTrials> = own.map(|cell| &cell.trials).collect();
+    let is_retried = |boot: &String| own.iter().flat_map(|trials| &trials.retried).any(|retried| retried.boot == *boot);
+    let is_repeated = |boot: &String| {
+        let ran: Vec<_> = own.iter().filter(|trials| trials.boots.contains(boot)).collect();
+        !ran.is_empty() && ran.iter().all(|trials| trials.is_repeated_with_modules(boot))
+    };
+    let judged = |boot: &&BootRecord| {
+        let folder = boot.id().folder();
+        boot.control.is_none() && !is_retried(&folder) && !is_repeated(&folder)
+    };
     let used = boots.iter().rfind(judged).map(|boot| boot.accelerator);
     boots.iter().filter(judged).find(|boot| Some(boot.accelerator) == used).map_or(1, |boot| boot.number)
 }

@@ -28,6 +28,7 @@ mod kind;
 mod local;
 mod mainline;
 mod meta;
+mod module_aliases;
 mod modules;
 mod obtain;
 mod obtained;

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use object::read::elf::ElfFile64;
 use object::{Architecture, Endianness, Object, ObjectSection};
@@ -12,6 +13,7 @@ use object::{Architecture, Endianness, Object, ObjectSection};
 use super::compression::{self, Compression};
 use super::config::KernelConfig;
 use super::file_error::FileError;
+use super::module_aliases::ModuleAliases;
 use super::pack::Packed;
 
 /// A module, ready for `finit_module`.
@@ -66,6 +68,8 @@ pub(super) struct Modules {
     files: HashMap<String, Location>,
     /// Their place, for messages; `None` if it is unknown.
     place: Option<String>,
+    /// Their aliases, once they were asked for, because all modules have to be read.
+    aliases: Arc<OnceLock<ModuleAliases>>,
 }
 
 #[derive(Clone, Debug)]
@@ -204,6 +208,26 @@ impl Modules {
         Ok(order.list)
     }
 
+    /// See [`super::Kernel::modules_on_request`].
+    pub(super) fn on_request(&self, requested: &[String]) -> Vec<Module> {
+        let mut order = Order { modules: self, config: None, seen: HashSet::new(), list: Vec::new() };
+        for name in requested.iter().map(|name| module_name(name)) {
+            if self.files.contains_key(&name) {
+                order.add_or_leave(&name);
+                continue;
+            }
+            for module in self.aliases.get_or_init(|| self.read_aliases()).providers(&name) {
+                order.add_or_leave(module);
+            }
+        }
+        order.list
+    }
+
+    fn read_aliases(&self) -> ModuleAliases {
+        let modules: Vec<(&String, &Location)> = self.files.iter().collect();
+        ModuleAliases::of(&modules, |location| Some(dependencies(&location.read().ok()?).ok()?.aliases))
+    }
+
     /// Whether a module without a file is built in.
     fn without_file(&self, name: &str, config: Option<&KernelConfig>) -> Result<(), ModulesError> {
         if self.builtin.as_ref().is_some_and(|b| b.contains(name)) {
@@ -267,9 +291,15 @@ impl Order<'_> {
 
     /// Adds a module that another one works better with, if there is one of this name or alias, and it can be loaded.
     fn add_wish(&mut self, name: &str) {
-        let Some(file) = self.provider(name) else { return };
+        if let Some(file) = self.provider(name) {
+            self.add_or_leave(&file);
+        }
+    }
+
+    /// Adds a module with its dependencies, or nothing.
+    fn add_or_leave(&mut self, name: &str) {
         let (seen, count) = (self.seen.clone(), self.list.len());
-        if self.add(&file).is_err() {
+        if self.add(name).is_err() {
             self.seen = seen;
             self.list.truncate(count);
         }

@@ -74,6 +74,32 @@ fn soft_dependencies_are_loaded_if_they_are_there() {
 }
 
 #[test]
+fn requests_of_the_kernel_are_answered_by_names_and_aliases() {
+    let folder = folder(
+        &[
+            ("net/rds.ko", "depends=core\0alias=net-pf-21"),
+            ("net/core.ko.xz", "depends="),
+            ("net/lame.ko", "depends=of_another_package\0alias=net-pf-40"),
+            ("drivers/fb.ko.zst", "depends=\0alias=char-major-29-*\0alias=char-major-[29"),
+            ("crypto/xts_intel.ko", "depends=\0alias=crypto-xts"),
+            ("crypto/xts_generic.ko", "depends=\0alias=crypto-xts"),
+            ("net/ip-set.ko", "depends="),
+        ],
+        Some("kernel/net/unix.ko\n"),
+    );
+    let modules = Modules::in_folder(folder.path(), None).unwrap();
+    let order = |requested: &[&str]| {
+        let requested: Vec<String> = requested.iter().map(|&name| name.to_owned()).collect();
+        modules.on_request(&requested).into_iter().map(|module| module.name).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&["net-pf-21", "net-pf-21-proto-1"]), ["core", "rds"]);
+    assert_eq!(order(&["char-major-29-7", "ip_set"]), ["fb", "ip_set"]);
+    assert_eq!(order(&["crypto-xts"]), ["xts_generic", "xts_intel"]);
+    // The missing dependency spoils only its own module.
+    assert_eq!(order(&["net-pf-40", "ip-set", "unix", "nothing", ""]), ["ip_set"]);
+}
+
+#[test]
 fn circular_module_dependencies_end() {
     let folder = folder(&[("a.ko", "depends=b"), ("b.ko", "depends=a")], None);
     assert_eq!(names(folder.path(), &["a"], None).unwrap(), ["b", "a"]);

@@ -103,6 +103,12 @@ impl Kernel {
     pub fn modules_for(&self, wanted: &[&str]) -> Result<Vec<Module>, ModulesError> {
         self.modules.load_order(wanted, self.config.as_ref())
     }
+
+    /// The modules that modprobe would load for these requests of the kernel, by their names or aliases, with their
+    /// dependencies and in loading order. Requests that no module answers are left out, and so are damaged modules.
+    pub fn modules_on_request(&self, requested: &[String]) -> Vec<Module> {
+        self.modules.on_request(requested)
+    }
 }
 
 /// A fetched file.

@@ -210,6 +210,9 @@ fn reasons(text: &mut String, cells: &[&Cell], style: Style) {
         let broke = first.reason.lines().next().unwrap_or_default();
         paragraph(text, "  retried: ", &format!("{} broke: {broke}", first.boot), style);
     }
+    if let Some(loaded) = &cell.trials.autoloaded {
+        paragraph(text, "  modules: ", &format!("{}, as the kernel requested", loaded.modules.join(", ")), style);
+    }
     for check in natural(cell) {
         hanging(text, "  ", "    ", &check, style);
     }

@@ -24,6 +24,9 @@ const MAX_UNPACKED: usize = 16 << 20;
 const MAX_SAID: usize = 40;
 const MAX_SAID_LINE: usize = 400;
 
+/// The most requested modules of one job to keep. The agent tells as many.
+const MAX_REQUESTED: usize = 32;
+
 /// The most characters of a guest's line or reason to keep.
 pub(super) const GUEST_WORDS_MAX: usize = 300;
 
@@ -55,6 +58,8 @@ pub struct BootEnd {
     pub tainted: BTreeMap<String, u64>,
     /// What the kernel's books showed after each job, by its id.
     pub aftermath: BTreeMap<String, Aftermath>,
+    /// The modules that the kernel requested during each job, by its id.
+    pub requested: BTreeMap<String, Vec<String>>,
     /// Why the boot failed, with the console's last lines.
     pub failure: Option<String>,
     /// The same, as the watch saw it; None if the boot could not be started.
@@ -129,6 +134,10 @@ impl BootEnd {
                 }
                 Message::Aftermath(after) => {
                     _ = end.aftermath.entry(after.job.clone()).or_insert_with(|| after.clone());
+                }
+                Message::Requested { job, modules } => {
+                    let words = modules.iter().take(MAX_REQUESTED).map(|name| guest_words(name)).collect();
+                    _ = end.requested.entry(job.clone()).or_insert(words);
                 }
                 Message::Said { job, text } => {
                     let said = end.said.entry(job.clone()).or_default();

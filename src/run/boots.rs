@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::autoload::Autoloaded;
 use super::boot_cache::CacheUse;
 use super::engine::Lab;
 use super::event::{BootRecord, Event, boot_folder_name};
@@ -57,6 +58,25 @@ pub struct Booted {
     pub reach: CellReach,
     /// What its positive control showed, if it was asked.
     pub positive_control: Option<ControlShown>,
+    /// The modules that it was booted with because the kernel requested them.
+    pub autoloaded: Option<Autoloaded>,
+}
+
+impl Booted {
+    /// These boots, after others of the same job that lacked modules.
+    pub(super) fn after(mut self, before: Self, modules: Vec<String>) -> Self {
+        let mut autoloaded = before.autoloaded.unwrap_or_default();
+        autoloaded.modules.extend(modules);
+        autoloaded.before.clone_from(&before.folders);
+        self.autoloaded = Some(autoloaded);
+        self.folders.splice(0..0, before.folders);
+        self.seconds += before.seconds;
+        self.retried.splice(0..0, before.retried);
+        self.unexplained = self.unexplained.or(before.unexplained);
+        self.cached = self.cached.zip(before.cached).map(|(own, other)| own.min(other));
+        self.differs = self.differs.or(before.differs);
+        self
+    }
 }
 
 /// One kernel, ready to boot.
@@ -345,6 +365,7 @@ impl JobBoots {
             seeds,
             reach,
             positive_control: None,
+            autoloaded: None,
         })
     }
 }

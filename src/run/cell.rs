@@ -6,6 +6,7 @@ use backproof_protocol::Check;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::autoload::Autoloaded;
 use super::crash::CrashSeen;
 use super::positive_control::ControlShown;
 use super::reach::CellReach;
@@ -96,6 +97,16 @@ pub struct CellTrials {
     /// What the positive control of a user's own reproducer showed, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_control: Option<ControlShown>,
+    /// The modules that it was booted with because its program made the kernel request them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoloaded: Option<Autoloaded>,
+}
+
+impl CellTrials {
+    /// Whether a later boot repeated this one with modules that it lacked.
+    pub fn is_repeated_with_modules(&self, boot: &str) -> bool {
+        self.autoloaded.as_ref().is_some_and(|loaded| loaded.before.iter().any(|before| before == boot))
+    }
 }
 
 impl Cell {

@@ -8,9 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinError, JoinSet};
 
+use super::autoload::boot_with_requested;
 use super::boot_cache::CacheUse;
 use super::boot_end::WireRecord;
-use super::boots::{Bench, Booted, boot_all, milliseconds};
+use super::boots::{Bench, Booted, milliseconds};
 use super::cell::{Cell, CellTrials};
 use super::event::{Event, KernelRecord};
 use super::positive_control::run_controls;
@@ -285,12 +286,12 @@ async fn judge(
         booted: &AtomicU32::new(0),
         control: None,
     };
-    let mut booted: BTreeMap<JobId, Booted> = boot_all(&bench, &trials).await;
+    let mut booted: BTreeMap<JobId, Booted> = boot_with_requested(&bench, &trials).await;
     run_controls(&bench, &trials, &asked.programs, &mut booted).await;
     for question in &tell.questions {
         let Some(booted) = booted.remove(&question.job) else { continue };
         let release = booted.release.or_else(|| kernel.release.clone());
-        let Settlement { boots, checks, fault, wire, crash, said, guest_ms } = booted.settlement;
+        let Settlement { boots, checks, fault, wire, crash, said, guest_ms, requested: _ } = booted.settlement;
         let trials = CellTrials {
             seconds: milliseconds(booted.seconds),
             boots: booted.folders,
@@ -307,6 +308,7 @@ async fn judge(
             seeds: booted.seeds,
             reach: booted.reach,
             positive_control: booted.positive_control,
+            autoloaded: booted.autoloaded,
         };
         tell.cell(question, release, boots, trials, wire);
     }

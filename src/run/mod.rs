@@ -1,6 +1,7 @@
 //! Runs a matrix: workers boot kernels, settle their cells, and send events.
 
 mod aftermath;
+mod autoload;
 mod boot_cache;
 mod boot_end;
 mod boots;
@@ -26,6 +27,7 @@ mod tally;
 mod trial;
 mod witnesses;
 
+pub use autoload::Autoloaded;
 pub use boot_cache::CacheUse;
 pub use boot_end::{BootEnd, WireRecord};
 pub use cell::{Cell, CellTrials};

@@ -6,7 +6,8 @@ use std::path::Path;
 use backproof_protocol::Shown;
 use serde::{Deserialize, Serialize};
 
-use super::boots::{Bench, Booted, boot_all};
+use super::autoload::boot_with_requested;
+use super::boots::{Bench, Booted};
 use super::engine::obtain;
 use super::profile_modules::add_profile_modules;
 use super::programs::{OwnPrograms, PlannedControl};
@@ -105,7 +106,7 @@ pub(super) async fn run_controls(
 
 async fn boot<'a>(bench: &Bench<'_>, jobs: Vec<Unproven<'a>>) -> Vec<(Unproven<'a>, Result<Booted, String>)> {
     let trials: Vec<Trial> = jobs.iter().map(Unproven::control_trial).collect();
-    let mut booted = boot_all(bench, &trials).await;
+    let mut booted = boot_with_requested(bench, &trials).await;
     let result = |job: Unproven<'a>| {
         let boot = booted.remove(&job.trial.id()).ok_or_else(|| "it was not booted".to_owned());
         (job, boot)

@@ -46,6 +46,7 @@ fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
         said: Vec::new(),
         guest_ms: None,
         fault: None,
+        requested: Vec::new(),
     };
     Booted {
         settlement,
@@ -59,6 +60,7 @@ fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
         seeds: seeds.map(|(affected, tried)| SeedCount { tried, affected, first: None, broken: 0 }),
         reach: CellReach::new(),
         positive_control: None,
+        autoloaded: None,
         retried: Vec::new(),
     }
 }

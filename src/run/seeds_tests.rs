@@ -4,7 +4,7 @@ use crate::run::WireRecord;
 
 fn settled(boots: Boots) -> Settlement {
     let (checks, wire, said) = (Vec::new(), WireRecord::default(), Vec::new());
-    Settlement { boots, checks, fault: None, wire, crash: None, said, guest_ms: None }
+    Settlement { boots, checks, fault: None, wire, crash: None, said, guest_ms: None, requested: Vec::new() }
 }
 
 fn showed(affected: bool) -> Settlement {

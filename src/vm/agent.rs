@@ -229,6 +229,7 @@ impl Conversation {
             Message::Said { job, .. } => self.advance(kind, job, JobState::Running, JobState::Running),
             Message::Report(report) => self.advance(kind, &report.job, JobState::Running, JobState::Reported),
             Message::Aftermath(after) => self.advance(kind, &after.job, JobState::Reported, JobState::Reported),
+            Message::Requested { job, .. } => self.advance(kind, job, JobState::Reported, JobState::Reported),
             Message::Reach(reach) => self.advance(kind, &reach.job, JobState::Reported, JobState::Reported),
             Message::End { reports } => self.end(*reports),
         }
@@ -259,8 +260,8 @@ impl Conversation {
 }
 
 /// The types of this version; a line of another type is a newer agent's and is ignored.
-const KINDS: [&str; 10] =
-    ["hello", "started", "capture", "time-line", "report", "reach", "note", "end", "said", "aftermath"];
+const KINDS: [&str; 11] =
+    ["hello", "started", "capture", "time-line", "report", "reach", "note", "end", "said", "aftermath", "requested"];
 
 fn kind_of(message: &Message) -> &'static str {
     KINDS[match message {
@@ -274,6 +275,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::End { .. } => 7,
         Message::Said { .. } => 8,
         Message::Aftermath(_) => 9,
+        Message::Requested { .. } => 10,
     }]
 }
 

@@ -23,6 +23,16 @@ fn use_disk(variable: &str) -> ! {
     exit(if is_device && is_empty && keeps { 0 } else { 3 })
 }
 
+/// Whether there are sockets of this family, type and protocol.
+fn has_socket(words: &[String]) -> bool {
+    unsafe extern "C" {
+        fn socket(family: i32, kind: i32, protocol: i32) -> i32;
+    }
+    let number = |at: usize| words[at].parse().expect("a number");
+    // SAFETY: its arguments are numbers.
+    unsafe { socket(number(0), number(1), number(2)) >= 0 }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str).unwrap_or_default() {
@@ -64,6 +74,7 @@ fn main() {
             exit(args[1].parse().expect("a status"))
         }
         "uses-its-disk" => use_disk(&args[1]),
+        "opens-a-socket" => exit(i32::from(has_socket(&args[1..]))),
         "crashes" => crash(),
         // In the ways that the control kernel of crashes knows.
         "triggers" => {

@@ -1,0 +1,85 @@
+//! Stands in for modprobe in a guest: writes down which modules the kernel requests, and loads none. The controller has the
+//! modules, and boots the guest again with those that a program's system calls made the kernel request.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::sut::sysctl;
+
+/// The program to which the kernel is sent, which is this one.
+const AGENT: &str = "/init";
+
+/// The file of the requests, in the file system of process 1: the kernel's helpers run there, whatever a program's root is.
+const REQUESTS: &str = "/backproof/requests";
+
+/// The arguments that come before the module's name (`call_modprobe` of kernel/module/kmod.c).
+pub const ARGUMENTS: [&str; 2] = ["-q", "--"];
+
+/// The longest name (`MODULE_NAME_LEN` of include/linux/module.h is 56 on 64-bit kernels).
+const NAME_MAX: usize = 56;
+
+/// The most names to tell for one job, and the most bytes of the file: a program may make the kernel request for ever.
+const NAMES_MAX: usize = 32;
+const FILE_MAX: u64 = 16 << 10;
+
+/// Writes down a request of the kernel. It fails like a modprobe that finds no such module.
+pub fn record(name: &str) -> ExitCode {
+    if is_name(name)
+        && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(REQUESTS)
+        && file.metadata().is_ok_and(|about| about.len() < FILE_MAX)
+    {
+        // One write, because the kernel may run several helpers at once.
+        let _ = file.write_all(format!("{name}\n").as_bytes());
+    }
+    ExitCode::FAILURE
+}
+
+/// Whether the kernel's requests are written down.
+#[derive(Debug)]
+pub struct ModuleRequests(());
+
+impl ModuleRequests {
+    /// From now on. None if this kernel requests no modules, or cannot be told whom to ask.
+    pub fn listen() -> Option<Self> {
+        sysctl::write("kernel.modprobe", AGENT).ok().map(Self)
+    }
+
+    /// The modules that were requested since the last call, each once, in order.
+    pub fn take(&self) -> Vec<String> {
+        let text = fs::read(REQUESTS).unwrap_or_default();
+        if !text.is_empty() {
+            // What cannot be removed is told again, which is better than not at all.
+            let _ = fs::remove_file(REQUESTS);
+        }
+        names(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// The names in the file. A program is root, and may write anything there.
+fn names(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in text.lines().filter(|name| is_name(name)) {
+        if names.len() < NAMES_MAX && names.iter().all(|known| known != name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_modules_each_once() {
+        let text = format!("net-pf-21\nfs-ext4\nnet-pf-21\n\na b\n\u{1b}[2J\n{}\n", "x".repeat(57));
+        assert_eq!(names(&text), ["net-pf-21", "fs-ext4"]);
+        let many: String = (0..100).map(|number| format!("m{number}\n")).collect();
+        assert_eq!(names(&many).len(), NAMES_MAX);
+    }
+}
