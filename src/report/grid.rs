@@ -1,6 +1,7 @@
 //! The grid: a row for each kernel, a column for each bug, and below a kernel a row for each of its profiles.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use anstyle::{AnsiColor, Style as Colour};
 
@@ -25,6 +26,10 @@ const GAP: usize = 2;
 
 /// A name or a release is not cut below these columns.
 const LEAST: usize = 8;
+
+/// The most columns of a name and of a release where there are too many bugs for one line.
+const KERNEL_MOST: usize = 20;
+const RELEASE_MOST: usize = 24;
 
 /// The bugs of these cells, in order of appearance.
 pub(super) fn bugs(cells: &[Cell]) -> Vec<BugId> {
@@ -171,34 +176,45 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         kernel + release + seconds + GAP * (widths.len() + 2) + widths.iter().sum::<usize>()
     };
     let mut legend = false;
-    if total(&widths, kernel.min(20), release.min(24)) > style.width {
+    if total(&widths, kernel.min(KERNEL_MOST), release.min(RELEASE_MOST)) > style.width {
         heads = (1..=bugs.len()).map(|n| format!("[{n}]")).collect();
         say = short_word;
         widths = headed(&heads, say);
         legend = true;
     }
-    // If it is still too wide, the release shrinks first, then the kernel's name.
-    let over = total(&widths, kernel, release).saturating_sub(style.width);
-    let from_release = over.min(release.saturating_sub(LEAST));
-    release -= from_release;
-    kernel -= (over - from_release).min(kernel.saturating_sub(LEAST));
-
-    let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
-    for (head, width) in heads.iter().zip(&widths) {
-        let _ = write!(text, "  {head:width$}");
+    // If it is still too wide, the release shrinks first, then the kernel's name; and if that is not enough, the cells stand
+    // in several bands.
+    if total(&widths, kernel.min(LEAST), release.min(LEAST)) > style.width {
+        (kernel, release) = (kernel.min(KERNEL_MOST), release.min(RELEASE_MOST));
+    } else {
+        let over = total(&widths, kernel, release).saturating_sub(style.width);
+        let from_release = over.min(release.saturating_sub(LEAST));
+        release -= from_release;
+        kernel -= (over - from_release).min(kernel.saturating_sub(LEAST));
     }
-    let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
-    for row in &rows {
-        let label = pad(&fit(&row.label, kernel), kernel);
-        let _ = write!(text, "{label}  {}", pad(&fit(&row.release, release), release));
-        for (index, width) in widths.iter().enumerate() {
-            let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
-            // Nothing follows the last cell of a profile's row.
-            let width = if row.seconds.is_empty() && index + 1 == widths.len() { 0 } else { *width };
-            let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
+
+    let room = style.width.saturating_sub(total(&[], kernel, release));
+    for (number, band) in bands(&widths, room).into_iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
         }
-        let line = format!("  {:>seconds$}", row.seconds);
-        let _ = writeln!(text, "{}", line.trim_end());
+        let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
+        for (head, width) in heads.iter().zip(&widths).take(band.end).skip(band.start) {
+            let _ = write!(text, "  {head:width$}");
+        }
+        let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
+        for row in &rows {
+            let label = pad(&fit(&row.label, kernel), kernel);
+            let _ = write!(text, "{label}  {}", pad(&fit(&row.release, release), release));
+            for (index, width) in widths.iter().enumerate().take(band.end).skip(band.start) {
+                let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
+                // Nothing follows the last cell of a profile's row.
+                let width = if row.seconds.is_empty() && index + 1 == band.end { 0 } else { *width };
+                let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
+            }
+            let line = format!("  {:>seconds$}", row.seconds);
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
     }
     if legend {
         for (head, bug) in heads.iter().zip(bugs) {
@@ -213,6 +229,23 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         }
     }
     text.push('\n');
+}
+
+/// The columns of cells that fit beside each other into this room, at least one. The rest goes below, as often as needed.
+fn bands(widths: &[usize], room: usize) -> Vec<Range<usize>> {
+    let mut bands: Vec<Range<usize>> = vec![0..0];
+    let mut used = 0;
+    for (index, width) in widths.iter().enumerate() {
+        used += GAP + width;
+        match bands.last_mut() {
+            Some(band) if used <= room || band.is_empty() => band.end = index + 1,
+            _ => {
+                bands.push(index..index + 1);
+                used = GAP + width;
+            }
+        }
+    }
+    bands
 }
 
 fn cell_word(row: &Row, index: usize, say: fn(&Cell) -> String) -> String {

@@ -256,6 +256,24 @@ fn table_fits_with_long_names_and_many_bugs() {
     }
 }
 
+#[test]
+fn hundred_bugs_stand_in_bands() {
+    let bugs: Vec<String> = (1..=100).map(|number| format!("bug-of-a-test-suite-{number}")).collect();
+    let both = |kernel| bugs.iter().map(move |bug| cell(kernel, bug, "fail", affected()));
+    let document = document(both("a").chain(both("b")).collect(), true);
+    for width in [100, 80] {
+        let text = plain(&document, width);
+        let grid: Vec<&str> = text.lines().take_while(|line| !line.starts_with("[1] ")).collect();
+        assert!(grid.iter().all(|line| line.chars().count() <= width), "{text}");
+        let heads: Vec<&str> = grid.iter().filter(|line| line.starts_with("kernel")).copied().collect();
+        let named: Vec<String> =
+            heads.join(" ").split(' ').filter(|word| word.starts_with('[')).map(str::to_owned).collect();
+        assert_eq!(named, (1..=100).map(|number| format!("[{number}]")).collect::<Vec<_>>());
+        let of_a = grid.iter().filter(|line| line.starts_with("a  "));
+        assert_eq!(of_a.map(|line| line.matches("fail").count()).sum::<usize>(), 100, "{text}");
+    }
+}
+
 pub(crate) fn mitigated() -> Boots {
     let Boots::Showed(finding) = affected() else { panic!("a finding") };
     Boots::Showed(Finding { mitigated: true, ..finding })
