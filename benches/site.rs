@@ -130,7 +130,7 @@ const INTERACTIONS: [(&str, &str, &str, bool); 9] = [
     (
         "all nights",
         "location.hash = '#matrix/kernels.yaml'; const n = document.getElementById('nights'); n.selectedIndex = n.options.length - 1; n.dispatchEvent(new Event('change'))",
-        "!document.getElementById('kernels').hidden && document.querySelectorAll('.days th').length > 365",
+        "!document.getElementById('kernels').hidden && document.querySelectorAll('.days [role=columnheader]').length > 365",
         false,
     ),
     (

@@ -124,7 +124,7 @@ fn nights_are_sorted_and_filtered() {
     assert_eq!(first(), "kernel-0 syn-cookie-data-loss");
     // Numbers in names count as numbers.
     assert_eq!(seen.browser.texts("td.job a")[6], "kernel-2 syn-cookie-data-loss");
-    assert_eq!(seen.browser.texts(".days th:nth-child(2)"), ["2026-02-08"]);
+    assert_eq!(seen.browser.texts(".days .month:first-child [role=columnheader]:nth-child(2)"), ["2026-02-08"]);
     let spans = |kernel: u32, bug: usize| {
         seen.browser.texts(&format!("tr:has(a[href$='/kernel-{kernel}/{}']) .outcome", nights::BUGS[bug]))
     };

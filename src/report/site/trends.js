@@ -2,18 +2,21 @@
 
 const trend = { job: '' };
 
+/// The changes of a night are told whole, whatever bug is chosen.
+const ALL_CHANGES = 'changes, all bugs';
+
 function showTrends(matrix, draw) {
   const jobs = [...new Set(matrix.files.flatMap((file) => file.jobs))].sort(order);
   if (!jobs.includes(trend.job)) trend.job = '';
   const place = make('div', {});
   const table = make('table', { role: 'table', class: 'grid' }, make('thead', { role: 'rowgroup' }, make('tr', { role: 'row' },
-    ['night', 'cells', ...numberHeads, 'changes', 'remarks'].map((head) => make('th', { role: 'columnheader', scope: 'col' }, head)))));
+    ['night', 'cells', ...numberHeads, ALL_CHANGES, 'remarks'].map((head) => make('th', { role: 'columnheader', scope: 'col' }, head)))));
   const lazy = lazyRows(table);
   const row = (run) => {
     const numbers = numbersOf(run, trend.job);
     const cells = numbers.slice(0, 4).reduce((sum, number) => sum + number, 0);
     const remarks = [run.selected, run.interrupted && 'interrupted', run.untrusted && 'not trusted'].filter(Boolean).join(', ');
-    const values = [['cells', cells], ...numberHeads.map((head, at) => [head, numbers[at]]), ['changes', run.changes ?? '–'], ['remarks', remarks]];
+    const values = [['cells', cells], ...numberHeads.map((head, at) => [head, numbers[at]]), [ALL_CHANGES, run.changes ?? '–'], ['remarks', remarks]];
     return make('tr', { role: 'row' }, make('th', { role: 'rowheader', scope: 'row' }, nightLink(run)),
       values.map(([head, value]) => make('td', { role: 'cell', 'data-label': head }, value.toLocaleString('en'))));
   };
