@@ -101,6 +101,6 @@ fn crashes_on_command_are_told_apart() {
 #[test]
 #[ignore = "more than 1,000 boots: cargo nextest run --run-ignored only thousand"]
 fn no_verdict_of_a_thousand_crashes_is_swapped() {
-    let swapped = swapped(56);
+    let swapped = swapped(1000_u64.div_ceil(SCENARIOS.len() as u64));
     assert!(swapped.is_empty(), "{}", swapped.join("\n"));
 }
