@@ -197,6 +197,15 @@ fn past_of_a_cell_is_that_of_the_history() {
     let picture = seen.browser.value("document.querySelector('figure svg').getAttribute('aria-label')");
     assert!(picture.as_str().is_some_and(|says| says.contains("by the guest’s own clock: 1 s to 1.0")), "{picture}");
 
+    // Data that is here is not loaded again.
+    seen.open(FAILS);
+    seen.browser.wait("document.querySelector('[aria-label=Past]') && !document.querySelector('#view .quiet')");
+    seen.browser.run("document.head.append = () => { document.loadedAgain = true; }", &[]);
+    seen.browser.run("location.hash = '#cell/kernels.yaml/kernel-4/syn-cookie-data-loss'", &[]);
+    seen.browser.wait("document.getElementById('view-title').textContent.startsWith('kernel-4')");
+    seen.browser.wait("document.querySelector('[aria-label=Past]') && !document.querySelector('#view .quiet')");
+    assert_eq!(seen.browser.value("document.loadedAgain ?? null"), Value::Null);
+
     // From a cell to the night in which it began, and what changed there.
     seen.open(FAILS);
     seen.browser.click("[aria-label=Past] tbody td a");

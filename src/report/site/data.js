@@ -12,14 +12,20 @@ function load(path) {
   if (!loading.has(path)) {
     loading.set(path, new Promise((done, failed) => {
       const script = make('script', { src: FOLDER + path.split('/').map(encodeURIComponent).join('/') });
-      const gone = () => {
-        loading.delete(path);
-        failed(new Error(path));
+      // A script that has run has called the function above.
+      const ended = () => {
+        if (expected.delete(script)) {
+          loading.delete(path);
+          failed(new Error(path));
+        }
+        script.remove();
       };
-      expected.set(script, done);
-      script.addEventListener('error', gone);
-      // A script that has run has called the function above, and then this changes nothing.
-      script.addEventListener('load', gone);
+      expected.set(script, (data) => {
+        expected.delete(script);
+        done(data);
+      });
+      script.addEventListener('error', ended);
+      script.addEventListener('load', ended);
       document.head.append(script);
     }));
   }
