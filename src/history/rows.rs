@@ -1,6 +1,6 @@
 //! Runs as rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -229,13 +229,15 @@ pub(super) fn past(db: &Connection, after: &RunDigest, runs: &[RunRow]) -> Resul
     }
     past.cells = by_subject.into_iter().filter_map(|(id, cells)| Some((subjects.remove(&id)?, cells))).collect();
     past.judged = past.cells.keys().map(|(kernel, _)| kernel.clone()).collect();
-    // Few kernels are left: those that the last runs did not judge.
+    // Few kernels are left: those that the last runs did not judge. `CROSS JOIN` keeps this order: from the runs on, SQLite
+    // would look at all cells of all runs to find that a kernel is new.
     let mut judged = db.prepare(&format!(
-        "SELECT EXISTS (SELECT 1 FROM subject JOIN cell ON cell.subject = subject.id JOIN run ON run.id = cell.run
-         WHERE matrix = ?1 AND {IS_BEFORE} AND subject.kernel = ?4)"
+        "SELECT EXISTS (SELECT 1 FROM subject CROSS JOIN cell ON cell.subject = subject.id
+         CROSS JOIN run ON run.id = cell.run WHERE matrix = ?1 AND {IS_BEFORE} AND subject.kernel = ?4)"
     ))?;
     let run = &after.run;
-    for (kernel, _) in after.cells.keys() {
+    let kernels: BTreeSet<&KernelName> = after.cells.keys().map(|(kernel, _)| kernel).collect();
+    for kernel in kernels {
         if !past.judged.contains(kernel)
             && judged.query_row([&run.matrix, &run.started, &run.id, kernel.as_str()], |row| row.get(0))?
         {
