@@ -122,6 +122,10 @@ fn modules_that_a_program_makes_the_kernel_request_are_loaded() {
     assert!(alg["outcome"] == "fail" && alg["cached"].is_string() && alg["autoloaded"] == loaded, "{alg:#}");
     let replayed = lab.run(&["replay", "latest", "debian-12", "--boot", "2"]);
     assert!(replayed.ends_with(1).stdout.contains("transcript  identical"), "{}", replayed.stdout);
+
+    let checked = lab.run(&["reproducer", "check", "bugs/has-alg.yaml", "--accel", "tcg", "--format", "json"]);
+    let checked: Value = serde_json::from_str(&checked.ends_with(0).stdout).expect("JSON");
+    assert!(checked["lacks"].to_string().contains("needs: { modules: [af_alg] }"), "{checked:#}");
 }
 
 #[test]

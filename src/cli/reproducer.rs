@@ -16,7 +16,7 @@ use crate::matrix::{Bug, Bugs, FILE_MAX, KernelEntry, Matrix, OwnProgram, Profil
 use crate::regular;
 use crate::report::{Document, Style, hanging, visible};
 use crate::results::RunSelection;
-use crate::run::{CacheUse, Cell, OwnPrograms, RunPlan};
+use crate::run::{CacheUse, Cell, CellTrials, OwnPrograms, RunPlan};
 use crate::words::{BugId, KernelName, Outcome};
 
 /// The version of the JSON document's shape.
@@ -143,7 +143,7 @@ impl CheckDocument {
             unproven: cell.judgement.unproven,
             strength: finding.map(|finding| finding.strength),
             libraries: Vec::new(),
-            lacks: lacks(finding, &why, own, &cell.trials.said),
+            lacks: lacks(finding, &why, own, &cell.trials),
             why,
             said: cell.trials.said.clone(),
             guest_ms: cell.trials.guest_ms,
@@ -153,7 +153,7 @@ impl CheckDocument {
 }
 
 /// What would make a result count for more.
-fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, said: &[String]) -> Vec<String> {
+fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, trials: &CellTrials) -> Vec<String> {
     use backproof_protocol::ProgramProtocol::{Backproof, ExitStatus, Ktap, Ltp, Tap};
     let mut lacks = Vec::new();
     if let Some(finding) = finding.filter(|finding| finding.strength == Strength::Weak) {
@@ -167,8 +167,9 @@ fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, said: &[String]
             lacks.push("`reach`, the functions that the fix changes: nothing shows that it came there".to_owned());
         }
     }
-    let spoken =
-        |words: &[&str]| words.iter().any(|word| why.contains(word) || said.iter().any(|line| line.contains(word)));
+    let spoken = |words: &[&str]| {
+        words.iter().any(|word| why.contains(word) || trials.said.iter().any(|line| line.contains(word)))
+    };
     let hint = match own.protocol {
         Backproof | ExitStatus if spoken(&["TPASS", "TFAIL", "TBROK", "TCONF"]) => Some(Ltp),
         Backproof | ExitStatus if spoken(&["KTAP version"]) => Some(Ktap),
@@ -176,6 +177,10 @@ fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, said: &[String]
         _ => None,
     };
     lacks.extend(hint.map(|protocol| format!("`protocol: {}` in its dossier, as its output looks", protocol.as_str())));
+    lacks.extend(trials.autoloaded.as_ref().map(|loaded| {
+        let modules = loaded.modules.join(", ");
+        format!("`needs: {{ modules: [{modules}] }}`: its kernel requested them, which costs another boot")
+    }));
     lacks
 }
 

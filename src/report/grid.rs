@@ -238,7 +238,7 @@ fn bands(widths: &[usize], room: usize) -> Vec<Range<usize>> {
     for (index, width) in widths.iter().enumerate() {
         used += GAP + width;
         match bands.last_mut() {
-            Some(band) if used <= room || band.is_empty() => band.end = index + 1,
+            Some(band) if used <= room || band.start == band.end => band.end = index + 1,
             _ => {
                 bands.push(index..index + 1);
                 used = GAP + width;
