@@ -233,18 +233,15 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
 
 /// The columns of cells that fit beside each other into this room, at least one. The rest goes below, as often as needed.
 fn bands(widths: &[usize], room: usize) -> Vec<Range<usize>> {
-    let mut bands: Vec<Range<usize>> = vec![0..0];
-    let mut used = 0;
+    let (mut bands, mut start, mut used) = (Vec::new(), 0, 0);
     for (index, width) in widths.iter().enumerate() {
-        used += GAP + width;
-        match bands.last_mut() {
-            Some(band) if used <= room || band.start == band.end => band.end = index + 1,
-            _ => {
-                bands.push(index..index + 1);
-                used = GAP + width;
-            }
+        if index > start && used + GAP + width > room {
+            bands.push(start..index);
+            (start, used) = (index, 0);
         }
+        used += GAP + width;
     }
+    bands.push(start..widths.len());
     bands
 }
 
