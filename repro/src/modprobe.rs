@@ -1,9 +1,13 @@
 //! Stands in for modprobe in a guest: writes down which modules the kernel requests, and loads none. The controller has the
 //! modules, and boots the guest again with those that a program's system calls made the kernel request.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
+
+use rustix::fs::OFlags;
 
 use crate::sut::sysctl;
 
@@ -26,7 +30,7 @@ const FILE_MAX: u64 = 16 << 10;
 /// Writes down a request of the kernel. It fails like a modprobe that finds no such module.
 pub fn record(name: &str) -> ExitCode {
     if is_name(name)
-        && let Ok(mut file) = OpenOptions::new().append(true).create(true).open(REQUESTS)
+        && let Ok(mut file) = open(Path::new(REQUESTS), OpenOptions::new().append(true).create(true))
         && file.metadata().is_ok_and(|about| about.len() < FILE_MAX)
     {
         // One write, because the kernel may run several helpers at once.
@@ -47,16 +51,27 @@ impl ModuleRequests {
 
     /// The modules that were requested since the last call, each once, in order.
     pub fn take(&self) -> Vec<String> {
-        let text = fs::read(REQUESTS).unwrap_or_default();
-        if !text.is_empty() {
-            // What cannot be removed is told again, which is better than not at all.
-            let _ = fs::remove_file(REQUESTS);
-        }
+        let path = Path::new(REQUESTS);
+        let text = read(path).unwrap_or_default();
+        // It is not there if nothing was requested.
+        let _ = fs::remove_file(path);
         names(&String::from_utf8_lossy(&text))
     }
 }
 
-/// The names in the file. A program is root, and may write anything there.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open(path, OpenOptions::new().read(true))?.take(2 * FILE_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Opens the file. A program is root, and may have put a pipe or a link in its place, on which this process would wait.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
+}
+
+/// The names in the file. A program may write anything there.
 fn names(text: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in text.lines().filter(|name| is_name(name)) {
@@ -81,5 +96,22 @@ mod tests {
         assert_eq!(names(&text), ["net-pf-21", "fs-ext4"]);
         let many: String = (0..100).map(|number| format!("m{number}\n")).collect();
         assert_eq!(names(&many).len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn only_a_regular_file_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "net-pf-21\n").expect("a file");
+        std::os::unix::fs::symlink(path("file"), path("link")).expect("a link");
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .expect("a pipe");
+        assert_eq!(read(&path("file")).expect("a text"), b"net-pf-21\n");
+        for other in ["link", "pipe", "gone", ""] {
+            assert!(read(&path(other)).is_err(), "{other}");
+            assert!(
+                other.is_empty() || other == "gone" || open(&path(other), OpenOptions::new().append(true)).is_err()
+            );
+        }
     }
 }
