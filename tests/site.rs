@@ -132,6 +132,14 @@ fn nights_are_sorted_and_filtered() {
     assert_eq!(spans(4, 0), ["✓ pass ×19", "‼ ERROR, unexpected", "✓ pass ×10"]);
     assert_eq!(spans(5, 2), ["✓⚡ pass!, conflict", "✓ pass ×29"]);
     assert_eq!(spans(20, 0), ["✓ pass ×7"]);
+    // A result stands below its night.
+    let left = |of: &str| seen.browser.value(&format!("{of}.getBoundingClientRect().left")).as_f64().expect("a place");
+    let line = "document.querySelector(\"tr:has(a[href$='/kernel-4/syn-cookie-data-loss']) .line\")";
+    for (part, night) in [(1, 19), (2, 20)] {
+        let away = left(&format!("{line}.children[{part}]"))
+            - left(&format!("document.querySelectorAll('.days [role=columnheader]')[{night}]"));
+        assert!(away.abs() < 1.0, "{part} is {away} from its night");
+    }
     seen.choose("sort", "first");
     assert_eq!(
         seen.browser.texts("td.job a")[..2],

@@ -24,12 +24,14 @@ pub const ARGUMENTS: [&str; 2] = ["-q", "--"];
 const NAME_MAX: usize = 56;
 
 /// The most names to tell for one job, and the most bytes of the file: a program may make the kernel request for ever.
-const NAMES_MAX: usize = 32;
+const NAMES_MAX: usize = 128;
 const FILE_MAX: u64 = 16 << 10;
 
 /// Writes down a request of the kernel. It fails like a modprobe that finds no such module.
 pub fn record(name: &str) -> ExitCode {
+    let known = read(Path::new(REQUESTS)).unwrap_or_default();
     if is_name(name)
+        && !String::from_utf8_lossy(&known).lines().any(|line| line == name)
         && let Ok(mut file) = open(Path::new(REQUESTS), OpenOptions::new().append(true).create(true))
         && file.metadata().is_ok_and(|about| about.len() < FILE_MAX)
     {
@@ -94,7 +96,7 @@ mod tests {
     fn names_are_those_of_modules_each_once() {
         let text = format!("net-pf-21\nfs-ext4\nnet-pf-21\n\na b\n\u{1b}[2J\n{}\n", "x".repeat(57));
         assert_eq!(names(&text), ["net-pf-21", "fs-ext4"]);
-        let many: String = (0..100).map(|number| format!("m{number}\n")).collect();
+        let many: String = (0..200).map(|number| format!("m{number}\n")).collect();
         assert_eq!(names(&many).len(), NAMES_MAX);
     }
 

@@ -179,7 +179,7 @@ fn lacks(finding: Option<&Finding>, why: &str, own: &OwnProgram, trials: &CellTr
     lacks.extend(hint.map(|protocol| format!("`protocol: {}` in its dossier, as its output looks", protocol.as_str())));
     lacks.extend(trials.autoloaded.as_ref().map(|loaded| {
         let modules = loaded.modules.join(", ");
-        format!("`needs: {{ modules: [{modules}] }}`: its kernel requested them, which costs another boot")
+        format!("modules that its kernel requested ({modules}), which costs another boot: name those that it needs in `needs.modules`")
     }));
     lacks
 }

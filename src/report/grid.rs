@@ -185,7 +185,10 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     // If it is still too wide, the release shrinks first, then the kernel's name; and if that is not enough, the cells stand
     // in several bands.
     if total(&widths, kernel.min(LEAST), release.min(LEAST)) > style.width {
-        (kernel, release) = (kernel.min(KERNEL_MOST), release.min(RELEASE_MOST));
+        let widest = [widths.iter().copied().max().unwrap_or(0)];
+        let fits = total(&widest, kernel.min(KERNEL_MOST), release.min(RELEASE_MOST)) <= style.width;
+        let (kernel_most, release_most) = if fits { (KERNEL_MOST, RELEASE_MOST) } else { (LEAST, LEAST) };
+        (kernel, release) = (kernel.min(kernel_most), release.min(release_most));
     } else {
         let over = total(&widths, kernel, release).saturating_sub(style.width);
         let from_release = over.min(release.saturating_sub(LEAST));

@@ -261,7 +261,7 @@ fn hundred_bugs_stand_in_bands() {
     let bugs: Vec<String> = (1..=100).map(|number| format!("bug-of-a-test-suite-{number}")).collect();
     let both = |kernel| bugs.iter().map(move |bug| cell(kernel, bug, "fail", affected()));
     let document = document(both("a").chain(both("b")).collect(), true);
-    for width in [100, 80] {
+    for width in [100, 80, 45] {
         let text = plain(&document, width);
         let grid: Vec<&str> = text.lines().take_while(|line| !line.starts_with("[1] ")).collect();
         assert!(grid.iter().all(|line| line.chars().count() <= width), "{text}");

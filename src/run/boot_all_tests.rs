@@ -145,6 +145,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
             profile: &profile,
             shares: false,
             strings: &[],
+            added: &[],
         })
         .collect();
     let (sender, mut receiver) = mpsc::unbounded_channel();

@@ -25,7 +25,7 @@ const MAX_SAID: usize = 40;
 const MAX_SAID_LINE: usize = 400;
 
 /// The most requested modules of one job to keep. The agent tells as many.
-const MAX_REQUESTED: usize = 32;
+const MAX_REQUESTED: usize = 128;
 
 /// The most characters of a guest's line or reason to keep.
 pub(super) const GUEST_WORDS_MAX: usize = 300;

@@ -148,8 +148,15 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
     let program = GuestProgram::load(&bug.id, file.path(), &[], None, &mut RootfsShelf::default()).expect("a program");
     let profile = Profile::default_for(vec![bug.id.clone()]);
     let reproducer = bug.reproducer.as_ref().expect("a reproducer");
-    let trial =
-        Trial { bug: &bug.id, reproducer, program: Some(&program), profile: &profile, shares: false, strings: &[] };
+    let trial = Trial {
+        bug: &bug.id,
+        reproducer,
+        program: Some(&program),
+        profile: &profile,
+        shares: false,
+        strings: &[],
+        added: &[],
+    };
     let spec = GuestSpec {
         image: PathBuf::from("bzImage"),
         release: None,

@@ -145,7 +145,7 @@ impl RunPlan {
         };
         let profile = self.profiles.iter().find(of_job)?;
         let shares = self.matrix.share_guest.contains(&bug.id);
-        Some(Trial { bug: &bug.id, reproducer, program, profile, shares, strings: &bug.strings })
+        Some(Trial { bug: &bug.id, reproducer, program, profile, shares, strings: &bug.strings, added: &[] })
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::autoload::modules_of;
 use super::boot_cache::{BootKey, CacheUse, CachedBoot};
 use super::boot_end::BootEnd;
 use super::boots::Bench;
@@ -167,9 +168,10 @@ impl Guest {
         let cpus = cpus(bench.entry, trials);
         // A guest in virtual time doesn't notice the host's load.
         let patience = time.map_or_else(|| HostLoad::beside(bench.lab.jobs, cpus).patience(), |_| 1);
+        let modules = modules_of(bench.modules, trials);
         let plan = |patience| Plan {
             version: VERSION,
-            modules: bench.modules.iter().map(|module| guest::module_file(&module.name)).collect(),
+            modules: modules.iter().map(|module| guest::module_file(&module.name)).collect(),
             jobs: trials.iter().map(|trial| trial.job(bench.natural, patience)).collect(),
             reach: reach_of(bench.reach, trials),
         };
@@ -180,9 +182,10 @@ impl Guest {
                 programs.push(program);
             }
         }
-        let size = GuestProgram::together(programs.iter().copied());
+        let added = trials.iter().flat_map(|trial| trial.added).map(|module| module.bytes.len());
+        let size = added.fold(GuestProgram::together(programs.iter().copied()), usize::saturating_add);
         let disks = disks(&bench.lab.store, trials)?;
-        let initramfs = |plan: &Plan| guest::initramfs(plan, bench.modules, &programs);
+        let initramfs = |plan: &Plan| guest::initramfs(plan, &modules, &programs);
         let its_plan = plan(patience);
         let archive = initramfs(&its_plan)?;
         // Stored by content: the same kernel, agent and plan give the same bytes.

@@ -44,7 +44,7 @@ pub(super) fn disks(store: &Store, trials: &[Trial<'_>]) -> anyhow::Result<Vec<G
     Ok(disks)
 }
 
-/// Default memory with these bytes of programs, which are in memory twice while the initramfs is unpacked.
+/// Default memory with these bytes of programs and added modules, which are in memory twice while the initramfs is unpacked.
 fn usual_memory_mib(programs: usize) -> u32 {
     MEMORY_MIB.saturating_add(u32::try_from(programs.div_ceil(1 << 20)).unwrap_or(u32::MAX).saturating_mul(2))
 }

@@ -80,7 +80,7 @@ fn settle_again(then: &Cell, job: ReplayedJob<'_>, end: &BootEnd) -> Settlement 
     let terms = JobTerms { ran, crash, strings, alone };
     // A report that came before another's death stands.
     let alive = (!alone && end.failure.is_some() && end.has_report(&then.job())).then(|| end.before_death());
-    let settlement = by_boot(&then.job(), terms, alive.as_ref().unwrap_or(end));
+    let settlement = by_boot(&then.job(), terms, alive.as_ref().unwrap_or(end)).telling_requests();
     let wanted = described.map_or(&[][..], |own| &own.reach);
     let said = end.reach.get(&then.job().to_string()).filter(|_| end.failure.is_none() || alive.is_some());
     let reached = reach::sum([&reach::counted(wanted, said)].into_iter());

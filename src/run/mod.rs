@@ -19,6 +19,7 @@ mod profile_modules;
 mod programs;
 mod reach;
 mod recording;
+mod requested;
 mod retry;
 mod seeds;
 mod settle;

@@ -223,4 +223,4 @@ fn tell(job: &Unproven<'_>, control: Result<Booted, String>, booted: &mut Booted
 
 #[cfg(test)]
 #[path = "positive_control_tests.rs"]
-mod tests;
+pub(super) mod tests;

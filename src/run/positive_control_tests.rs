@@ -37,7 +37,7 @@ fn patch_is_left_out_or_taken_out() {
     assert_eq!(source_without(&source(&[&pipe], &[]), &fix).patches, [pipe]);
 }
 
-fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
+pub(in crate::run) fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
     let settlement = Settlement {
         boots,
         checks: Vec::new(),
@@ -65,7 +65,7 @@ fn booted(boots: Boots, seeds: Option<(u32, u32)>) -> Booted {
     }
 }
 
-fn showed(states: StateSet, strength: Strength) -> Boots {
+pub(in crate::run) fn showed(states: StateSet, strength: Strength) -> Boots {
     Boots::Showed(Finding::new(Witness::Runtime, states, strength, "exited"))
 }
 
@@ -82,6 +82,7 @@ fn told(kind: PositiveControl, control: Result<Booted, String>, silent: Option<u
         profile: &profile,
         shares: false,
         strings: &[],
+        added: &[],
     };
     let planned = PlannedControl { reproducer: reproducer.clone(), program: None, kind };
     let mut pass = booted(showed(StateSet::not_affected(), Strength::Weak), silent.map(|tried| (0, tried)));

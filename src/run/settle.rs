@@ -143,41 +143,12 @@ pub fn by_boot(job: &JobId, terms: JobTerms<'_>, end: &BootEnd) -> Settlement {
         },
     };
     let requested = end.requested.get(&id).cloned().unwrap_or_default();
-    let boots = without_modules(boots, &requested);
     let fault = fault(&boots, end);
     let wire = end.wire.get(&id).cloned().unwrap_or_default();
     let said = end.said.get(&id).cloned().unwrap_or_default();
     let guest_ms = report.as_ref().map(|report| report.took_ms);
     let checks = report.map(|report| report.checks).unwrap_or_default();
     Settlement { boots, checks, fault, wire, crash, said, guest_ms, requested }
-}
-
-/// Whether a request is only for a network interface that is not there: `netdev-dummy0`, and then `dummy0` (`dev_load` of
-/// net/core/dev_ioctl.c). No module has had such an alias for long.
-fn is_interface(name: &str, requested: &[String]) -> bool {
-    name.starts_with("netdev-") || requested.iter().any(|other| other.strip_prefix("netdev-") == Some(name))
-}
-
-/// The most requested modules to name.
-const REQUESTED_NAMED: usize = 5;
-
-/// A job that may not show the bug only because the guest lacks modules: on an installed system, the kernel would have loaded
-/// them by itself.
-fn without_modules(boots: Boots, requested: &[String]) -> Boots {
-    let requested: Vec<&String> = requested.iter().filter(|name| !is_interface(name, requested)).collect();
-    if requested.is_empty() || matches!(&boots, Boots::Showed(finding) if finding.is_affected()) {
-        return boots;
-    }
-    let named: Vec<&str> = requested.iter().take(REQUESTED_NAMED).map(|name| name.as_str()).collect();
-    let more = if requested.len() > named.len() { " …" } else { "" };
-    let with =
-        |why: String| format!("{why}; the kernel asked for modules that it does not have: {}{more}", named.join(", "));
-    match boots {
-        Boots::Showed(finding) => Boots::Showed(Finding { why: with(finding.why), ..finding }),
-        Boots::Inapplicable { reason, allowed } => Boots::Inapplicable { reason: with(reason), allowed },
-        Boots::Broke(reason) => Boots::Broke(with(reason)),
-        other => other,
-    }
 }
 
 /// What the death of a guest shows of the job that was alone in it: the bug, if the dossier describes this crash, or if the
@@ -264,7 +235,3 @@ fn other_death(id: &str, terms: JobTerms<'_>, end: &BootEnd, failure: &str) -> S
         _ => failure.to_owned(),
     }
 }
-
-#[cfg(test)]
-#[path = "settle_tests.rs"]
-mod tests;

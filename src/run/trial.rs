@@ -12,7 +12,7 @@ use super::reach::tell_reach;
 use super::settle::{JobTerms, Settlement, by_boot};
 use crate::evidence::runtime::Ran;
 use crate::guest::{self, GuestProgram, GuestRootfs, RootfsImage};
-use crate::kernel::module_name;
+use crate::kernel::{Module, module_name};
 use crate::matrix::{CrashOracle, Needs, OwnProgram, Profile, ReproducerSpec, TellingString};
 use crate::verdict::Boots;
 use crate::vm::DISK_MODULES;
@@ -42,6 +42,8 @@ pub struct Trial<'a> {
     pub shares: bool,
     /// The bug's telling strings, which may name counters.
     pub strings: &'a [TellingString],
+    /// Modules that its program made the kernel request, to load beside those of all.
+    pub added: &'a [Module],
 }
 
 /// Whose code a guest runs. A program is root in its guest and can write any report. So programs of two bugs share a

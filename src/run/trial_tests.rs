@@ -15,6 +15,7 @@ fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
         profile,
         shares: false,
         strings: &[],
+        added: &[],
     }
 }
 

@@ -238,12 +238,13 @@ fn readable(name: &str, title: &str) -> String {
 
 /// The lines of the comment at the start.
 fn comment(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take(20).filter_map(|line| line.strip_prefix("//")).map(str::trim)
+    text.lines().take(20).map_while(|line| line.strip_prefix("//")).map(str::trim)
 }
 
 /// The title of the crash in the comment at the start: collections of reproducers put it there.
 fn title_above(text: &str) -> Option<String> {
-    comment(text).find(|line| title::is_title(line)).map(str::to_owned)
+    let usable = comment(text).find(|line| title::crash(line).is_ok());
+    usable.or_else(|| comment(text).find(|line| title::is_title(line))).map(str::to_owned)
 }
 
 /// The address of syzbot's page in the comment at the start.

@@ -119,9 +119,12 @@ pub(super) fn crash(title: &str) -> Result<CrashWords, String> {
 fn text(title: &str) -> Option<String> {
     let rest = TOLD_BY_TEXT.iter().find_map(|start| title.strip_prefix(start))?;
     let end = PLACEHOLDERS.iter().filter_map(|placeholder| rest.find(placeholder)).min().unwrap_or(rest.len());
+    let text = rest.get(..end)?.trim();
+    // A file without a line is the place of many bugs.
+    let is_file = end < rest.len() && text.ends_with(':');
     // Where the kernel was built decides whether a place begins so.
-    let text = rest.get(..end)?.trim().trim_start_matches("./");
-    (text.len() >= 4).then(|| text.to_owned())
+    let text = text.trim_start_matches("./");
+    (text.len() >= 4 && !is_file).then(|| text.to_owned())
 }
 
 /// Whether this is a title of syzkaller, also one that cannot be recognised in a guest.
@@ -150,7 +153,8 @@ pub(super) fn bare(title: &str) -> &str {
 fn frames(title: &str) -> Vec<String> {
     let named = title.rsplit_once(" in ").map_or("", |(_, named)| named);
     let names: Vec<&str> = named.split('/').map(str::trim).collect();
-    let is_all = names.len() <= FRAMES_MAX && names.iter().all(|name| is_function(name));
+    let is_file = |name: &&str| name.ends_with(".c") || name.ends_with(".h");
+    let is_all = names.len() <= FRAMES_MAX && names.iter().all(|name| is_function(name)) && !names.iter().any(is_file);
     if is_all { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
 }
 

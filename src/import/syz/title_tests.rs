@@ -28,8 +28,7 @@ fn titles_name_kinds_and_functions() {
     }
     for (title, text) in [
         ("kernel BUG at net/ipv4/tcp.c:123!", "net/ipv4/tcp.c:123!"),
-        ("kernel BUG at ./include/linux/skbuff.h:LINE!", "include/linux/skbuff.h:"),
-        ("suspicious RCU usage at net/a.c:LINE", "net/a.c:"),
+        ("kernel BUG at ./include/linux/skbuff.h:12!", "include/linux/skbuff.h:12!"),
         ("BUG: Bad page state (5)", "page state"),
         ("kernel panic: corrupted stack end detected", "corrupted stack end detected"),
         ("kernel panic: Out of memory and no killable processes...", "Out of memory and no killable processes..."),
@@ -46,6 +45,9 @@ fn titles_name_kinds_and_functions() {
         ("general protection fault", "names no function"),
         ("WARNING: kernel stack regs has bad 'bp' value", "names no function"),
         ("kernel panic: LINE", "names no function"),
+        ("kernel BUG at ./include/linux/skbuff.h:LINE!", "names no function"),
+        ("suspicious RCU usage at net/a.c:LINE", "names no function"),
+        ("KASAN: use-after-free in net/ipv4/tcp.c", "names no function"),
         ("kernel panic: Attempted to kill init!", "guest's init"),
         ("INFO: task can't die in f", "linux-next"),
     ] {
