@@ -62,7 +62,7 @@ impl Libraries {
     ///
     /// # Errors
     /// The library that is missing or unsuitable, and what to do.
-    pub(super) fn of(bytes: &[u8], path: &Path) -> Result<Self, String> {
+    pub(crate) fn of(bytes: &[u8], path: &Path) -> Result<Self, String> {
         Self::found_in(bytes, path, &folders())
     }
 
@@ -210,7 +210,9 @@ impl ElfNeeds {
     fn wanted(self, path: &Path) -> VecDeque<(String, Vec<PathBuf>)> {
         let origin = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let origin = origin.to_string_lossy();
-        let folder = |text: &String| PathBuf::from(text.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin));
+        let named = |text: &String| text.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+        // The loader takes `./` from the working directory, and test suites run in their programs' folders.
+        let folder = |text: &String| Path::new(&*origin).join(named(text));
         let first: Vec<PathBuf> = self.folders.iter().map(folder).collect();
         self.libraries.into_iter().map(|name| (name, first.clone())).collect()
     }

@@ -115,6 +115,10 @@ impl<'a> ImportFolder<'a> {
         let (of_program, of_file) = MODES;
         let bytes = program::read(&candidate.name, &candidate.program)?;
         program::check(&candidate.name, &bytes, candidate.rootfs.as_deref())?;
+        let own_libraries = match &candidate.rootfs {
+            Some(_) => Vec::new(),
+            None => program::own_libraries(&candidate.name, &bytes, &candidate.program)?,
+        };
         let mut planned = vec![PlannedFile { path: folder.join(&candidate.program_name), bytes, mode: of_program }];
         for (from, name) in &candidate.files {
             let bytes = regular::read(from, FILES_MAX)
@@ -124,6 +128,12 @@ impl<'a> ImportFolder<'a> {
                 return Err(rejected(RejectionKind::Files, format!("two of its files are called {name:.100}")));
             }
             planned.push(PlannedFile { path: folder.join(name), bytes, mode });
+        }
+        for library in own_libraries {
+            let path = folder.join(&library.name);
+            if planned.iter().all(|other| other.path != path) {
+                planned.push(PlannedFile { path, bytes: library.bytes, mode: of_program });
+            }
         }
         let path = self.target.folder.join(format!("{id}.yaml"));
         let malformed = |error: String| rejected(RejectionKind::Malformed, format!("no dossier can hold it: {error}"));

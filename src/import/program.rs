@@ -6,7 +6,7 @@ use backproof_protocol::GuestMount;
 use memchr::memmem;
 
 use super::{ImportRootfs, Rejected, RejectionKind};
-use crate::guest::{GuestProgram, PROGRAM_MAX};
+use crate::guest::{GuestProgram, Libraries, Library, PROGRAM_MAX};
 use crate::regular;
 
 /// Texts of a program that opens files of a mounted file system.
@@ -35,6 +35,13 @@ pub(super) fn check(name: &str, bytes: &[u8], rootfs: Option<&ImportRootfs>) -> 
         None => GuestProgram::check(bytes),
     };
     checked.map_err(|why| Rejected::new(name, RejectionKind::Unfit, why))
+}
+
+/// The libraries of a program that are in its own folder: they go with it. Those of the host are taken along by each run.
+pub(super) fn own_libraries(name: &str, bytes: &[u8], path: &Path) -> Result<Vec<Library>, Rejected> {
+    let all = Libraries::of(bytes, path).map_err(|why| Rejected::new(name, RejectionKind::Unfit, why))?;
+    let is_own = |library: &Library| path.parent().is_some_and(|folder| library.path.starts_with(folder));
+    Ok(all.files.into_iter().filter(is_own).collect())
 }
 
 /// The file systems that a program seems to use.

@@ -277,6 +277,34 @@ fn installed_selftests_become_ktap_dossiers() {
 }
 
 #[test]
+fn libraries_of_a_suite_go_with_its_programs() {
+    let fixture = Fixture::new();
+    fixture.write("st/kselftest-list.txt", "rseq:uses\nrseq:lacks\n");
+    fixture.write("st/rseq/lib.c", "int answer(void) { return 42; }\n");
+    fixture.write("st/rseq/uses.c", "int answer(void); int main(void) { return answer() != 42; }\n");
+    let folder = fixture.path("st/rseq");
+    let cc = |args: &[&str]| {
+        let built = std::process::Command::new("cc").args(args).current_dir(&folder).status().expect("cc");
+        assert!(built.success(), "{args:?}");
+    };
+    cc(&["-shared", "-fPIC", "-o", "libsuite.so", "lib.c"]);
+    cc(&["-o", "uses", "uses.c", "-L.", "-lsuite", "-Wl,-rpath=./"]);
+    cc(&["-shared", "-fPIC", "-o", "libgone.so", "lib.c"]);
+    cc(&["-o", "lacks", "uses.c", "-L.", "-lgone", "-Wl,-rpath=./"]);
+    fs::remove_file(folder.join("libgone.so")).expect("removed");
+    let to = fixture.to();
+    let report = kselftest::import(&fixture.path("st"), target(&to)).expect("an import");
+    let bug = bug(&report, "rseq-uses");
+    assert!(to.join("programs/rseq-uses/libsuite.so").is_file());
+    let program = bug.reproducer.and_then(|one| one.own().map(|own| own.path.clone())).expect("a program");
+    // A run finds it there, whatever its working directory is.
+    let libraries = crate::guest::Libraries::of(&fs::read(&program).expect("a file"), &program).expect("libraries");
+    assert!(libraries.names().contains(&"libsuite.so".to_owned()), "{:?}", libraries.names());
+    let lacks = rejected(&report, "rseq:lacks");
+    assert!(lacks.0 == RejectionKind::Unfit && lacks.1.contains("libgone.so"), "{lacks:?}");
+}
+
+#[test]
 fn built_selftests_are_found_by_their_makefiles() {
     let fixture = Fixture::new();
     fixture.write("linux/tools/testing/selftests/lib.mk", "");
