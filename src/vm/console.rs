@@ -91,6 +91,10 @@ pub(crate) struct Monitor {
     /// `cut here` or the head of an OOM report: the dump begins there, its name comes later.
     opening: Vec<String>,
     warnings: Vec<Splat>,
+    /// Seconds of the kernel's clock at each of them, if it prints times.
+    warned_at: Vec<Option<f64>>,
+    /// Seconds of the kernel's clock at the splat that ends the boot.
+    hit_at: Option<f64>,
     /// Milliseconds of the kernel's clock when the agent started; warnings are tolerated until then.
     agent_since_ms: Option<u64>,
     /// Set after an NMI was sent on purpose: the dump that follows is its answer.
@@ -161,6 +165,8 @@ impl Monitor {
             last: VecDeque::with_capacity(LAST_LINES),
             opening: Vec::new(),
             warnings: Vec::new(),
+            warned_at: Vec::new(),
+            hit_at: None,
             agent_since_ms: None,
             asked: None,
             hit: None,
@@ -191,11 +197,30 @@ impl Monitor {
         }
     }
 
-    /// The agent runs, and started this long after the kernel's clock did: a warning from now on is not the
-    /// machine's.
+    /// The agent runs, and started this long after the kernel's clock did: a warning from then on is not the
+    /// machine's. The agent's port can lag behind the console, so that such a warning may be here already.
     pub(crate) fn agent_runs(&mut self, uptime_ms: u64) {
         self.agent_since_ms = Some(uptime_ms);
-        self.warning = None;
+        let last = self.warning.take();
+        let is_later = |at: &Option<f64>| at.is_some_and(|at| at * 1000.0 >= uptime_ms as f64);
+        let Some(first) = self.warned_at.iter().position(is_later).filter(|_| self.hit.is_none()) else { return };
+        self.hit_at = self.warned_at.get(first).copied().flatten();
+        self.warned_at.truncate(first);
+        let mut later = self.warnings.split_off(first).into_iter();
+        let Some(Splat { kind, title, excerpt }) = later.next() else { return };
+        let mut dump = Dump::new(kind, title, Vec::new());
+        for line in excerpt.iter().chain(later.by_ref().flat_map(|splat| splat.excerpt).collect::<Vec<_>>().iter()) {
+            dump.push(line, Printk::parse(line).text);
+        }
+        // The end of an earlier one is not that of the last.
+        dump.ended = last.is_none_or(|last| last.ended);
+        self.hit = Some(dump);
+    }
+
+    /// Whether the splat that ends the boot came after this time of the kernel's clock, in milliseconds. Unknown for a kernel
+    /// that prints no times.
+    pub(crate) fn is_hit_after(&self, uptime_ms: u64) -> bool {
+        self.hit_at.is_some_and(|at| at * 1000.0 >= uptime_ms as f64)
     }
 
     /// The kernel's dump from here on is the one that an NMI requested.
@@ -309,12 +334,14 @@ impl Monitor {
         if kind == SplatKind::Warning && before_agent {
             if self.warnings.len() < MAX_WARNINGS {
                 self.warnings.push(dump.splat());
+                self.warned_at.push(printk.seconds);
                 self.warning = Some(dump);
             } else {
                 self.warning = None;
             }
         } else {
             self.warning = None;
+            self.hit_at = printk.seconds;
             self.hit = Some(dump);
         }
     }

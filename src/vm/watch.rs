@@ -229,7 +229,7 @@ impl Watch<'_> {
         (self.observe)(Observed::Agent(self.transcript.take_agent(bytes)));
         // After a fault, a splat or a stop, the agent's messages don't count.
         if self.ending.is_some() {
-            return;
+            return self.late_words(bytes);
         }
         let before = self.messages.len();
         let result = self.agent.push(bytes, |message| self.messages.push(message));
@@ -254,6 +254,17 @@ impl Watch<'_> {
         if self.agent.greeted() {
             self.report_stage(Stage::Agent);
         }
+        if self.console.is_hit() {
+            // A warning that was taken for the machine's.
+            let place = DeathPlace { console: self.transcript.console.len(), agent: self.transcript.agent.len() };
+            self.death.get_or_insert(place);
+            self.messages.retain(|message| match message {
+                Message::Hello(_) | Message::Note { .. } | Message::Said { .. } => true,
+                Message::Started { uptime_ms, .. } => uptime_ms.is_some_and(|at| self.console.is_hit_after(at)),
+                _ => false,
+            });
+            return self.wait_for_dump();
+        }
         if let Some(why) = self.reported().and_then(|said| contradicts_image(said, self.image_release)) {
             return self.end(Some((FailureKind::Impostor, why)));
         }
@@ -263,6 +274,31 @@ impl Watch<'_> {
         if let Err(fault) = result {
             let title = format!("the agent sent {fault}");
             self.end(Some((FailureKind::Protocol(fault), title)));
+        }
+    }
+
+    /// What the agent said before a splat, and what is read only after it, because its port lags behind the console: that it
+    /// runs, and which jobs had started. By the guest's own clock that was earlier.
+    fn late_words(&mut self, bytes: &[u8]) {
+        if !self.console.is_hit() {
+            return;
+        }
+        let mut words = Vec::new();
+        // A fault after a splat is the splat's.
+        let _ = self.agent.push(bytes, |message| words.push(message));
+        for message in words {
+            let at = match &message {
+                Message::Hello(hello) => Some(hello.uptime_ms),
+                Message::Started { uptime_ms, .. } => *uptime_ms,
+                _ => None,
+            };
+            if at.is_some_and(|at| self.console.is_hit_after(at)) {
+                (self.observe)(Observed::Message(&message));
+                self.messages.push(message);
+            }
+        }
+        if self.agent.greeted() {
+            self.report_stage(Stage::Agent);
         }
     }
 

@@ -63,6 +63,21 @@ fn told(boot: &Boot) -> String {
 }
 
 #[tokio::test(start_paused = true)]
+async fn words_before_a_splat_count_if_they_are_read_after_it() {
+    let started = |job: &str, at: u32| format!("{{\"type\":\"started\",\"job\":\"{job}\",\"uptime_ms\":{at}}}\n");
+    for splat in [OOPS.to_owned(), format!("[    2.500000] {WARNING}")] {
+        for (at, counts) in [(2200, true), (2600, false)] {
+            let acts = vec![wait(100), console(BOOTED), console(&splat), agent(HELLO), agent(&started("a", at))];
+            let (boot, ..) = play(Accel::Tcg, Fake::new(and(acts, vec![agent(REPORT), agent(END), exit(0)]))).await;
+            assert!(boot.end.is_err() && boot.hello().is_some(), "{}", told(&boot));
+            let is_started = |message: &Message| matches!(message, Message::Started { .. });
+            assert_eq!(boot.messages.iter().any(is_started), counts, "{splat} at {at}");
+            assert!(!boot.messages.iter().any(|message| matches!(message, Message::Report(_))), "{splat}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_end_of_a_boot_has_its_name() {
     let first_oops_line = OOPS.split_inclusive('\n').next().expect("a line");
     let cases: Vec<(&str, Accel, Vec<Act>, &str)> = vec![
@@ -95,6 +110,15 @@ async fn every_end_of_a_boot_has_its_name() {
             "a warning after the hello, by the kernel's clock",
             Accel::Tcg,
             and(running(), vec![console(&format!("[    2.200000] {WARNING}")), wait(60_000), exit(0)]),
+            "warning: WARNING: at net/ipv4/tcp.c:1 f",
+        ),
+        (
+            "a warning after a hello that the agent's port told late",
+            Accel::Tcg,
+            and(
+                vec![wait(100), console(BOOTED), console(&format!("[    2.200000] {WARNING}"))],
+                vec![agent(HELLO), agent(STARTED), agent(REPORT), agent(END), console(RESTART), exit(0)],
+            ),
             "warning: WARNING: at net/ipv4/tcp.c:1 f",
         ),
         (
