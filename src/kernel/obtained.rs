@@ -104,8 +104,8 @@ impl Kernel {
         self.modules.load_order(wanted, self.config.as_ref())
     }
 
-    /// The modules that modprobe would load for these requests of the kernel, by their names or aliases, with their
-    /// dependencies and in loading order. Requests that no module answers are left out, and so are damaged modules.
+    /// The modules that answer these requests of the kernel, by their names or aliases (at most four for an alias, where
+    /// modprobe loads all), with their dependencies and in loading order. Requests that no module answers are left out, and so are damaged modules.
     pub fn modules_on_request(&self, requested: &[String]) -> Vec<Module> {
         self.modules.on_request(requested)
     }

@@ -197,27 +197,12 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
     }
 
     let room = style.width.saturating_sub(total(&[], kernel, release));
+    let layout = GridLayout { kernel, release, seconds, heads: &heads, widths: &widths, say };
     for (number, band) in bands(&widths, room).into_iter().enumerate() {
         if number > 0 {
             text.push('\n');
         }
-        let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
-        for (head, width) in heads.iter().zip(&widths).take(band.end).skip(band.start) {
-            let _ = write!(text, "  {head:width$}");
-        }
-        let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
-        for row in &rows {
-            let label = pad(&fit(&row.label, kernel), kernel);
-            let _ = write!(text, "{label}  {}", pad(&fit(&row.release, release), release));
-            for (index, width) in widths.iter().enumerate().take(band.end).skip(band.start) {
-                let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
-                // Nothing follows the last cell of a profile's row.
-                let width = if row.seconds.is_empty() && index + 1 == band.end { 0 } else { *width };
-                let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, say));
-            }
-            let line = format!("  {:>seconds$}", row.seconds);
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
+        layout.write(text, &rows, &band);
     }
     if legend {
         for (head, bug) in heads.iter().zip(bugs) {
@@ -232,6 +217,42 @@ pub(super) fn grid(text: &mut String, document: &MatrixDocument, style: Style) {
         }
     }
     text.push('\n');
+}
+
+/// How wide the columns are, and what they say.
+struct GridLayout<'a> {
+    kernel: usize,
+    release: usize,
+    seconds: usize,
+    /// Of the columns with cells.
+    heads: &'a [String],
+    widths: &'a [usize],
+    say: fn(&Cell) -> String,
+}
+
+impl GridLayout<'_> {
+    /// Writes the heads and all rows, with these columns of cells.
+    fn write(&self, text: &mut String, rows: &[Row<'_>], band: &Range<usize>) {
+        let Self { kernel, release, seconds, .. } = *self;
+        let columns = || self.heads.iter().zip(self.widths).enumerate().take(band.end).skip(band.start);
+        let _ = write!(text, "{LOUD}{:kernel$}  {:release$}", "kernel", "release");
+        for (_, (head, width)) in columns() {
+            let _ = write!(text, "  {head:width$}");
+        }
+        let _ = writeln!(text, "  {:>seconds$}{LOUD:#}", "seconds");
+        for row in rows {
+            let label = pad(&fit(&row.label, kernel), kernel);
+            let _ = write!(text, "{label}  {}", pad(&fit(&row.release, release), release));
+            for (index, (_, width)) in columns() {
+                let colour = row.cells.get(index).copied().flatten().map_or(DIM, colour);
+                // Nothing follows the last cell of a profile's row.
+                let width = if row.seconds.is_empty() && index + 1 == band.end { 0 } else { *width };
+                let _ = write!(text, "  {colour}{:width$}{colour:#}", cell_word(row, index, self.say));
+            }
+            let line = format!("  {:>seconds$}", row.seconds);
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+    }
 }
 
 /// The columns of cells that fit beside each other into this room, at least one. The rest goes below, as often as needed.

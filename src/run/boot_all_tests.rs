@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use tokio::sync::mpsc;
 
+use super::super::trial::tests::trial;
 use super::*;
 use crate::kernel::{self, Obtain, Store, fixtures};
 use crate::matrix::{Bugs, Profile, Source};
@@ -136,18 +137,7 @@ async fn boots_in(folder: &Path, setup: Setup, scripts: Vec<Vec<Act>>) -> Bootin
     let ids: Vec<BugId> = bugs.iter().map(|bug| bug.id.clone()).collect();
     let entry = KernelEntry::plain("a-kernel".parse().expect("a name"), source, ids.clone());
     let profile = Profile::default_for(ids);
-    let trials: Vec<Trial> = bugs
-        .iter()
-        .map(|bug| Trial {
-            bug: &bug.id,
-            reproducer: bug.reproducer.as_ref().expect("a reproducer"),
-            program: None,
-            profile: &profile,
-            shares: false,
-            strings: &[],
-            added: &[],
-        })
-        .collect();
+    let trials: Vec<Trial> = bugs.iter().map(|bug| trial(bug, &profile)).collect();
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let bench = Bench {
         entry: &entry,

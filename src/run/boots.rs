@@ -17,7 +17,6 @@ use super::event::{BootRecord, Event, boot_folder_name};
 use super::guest_boot::{GuestBoot, boot_guest};
 use super::positive_control::ControlShown;
 use super::reach::{self, CellReach};
-use super::requested::remarked;
 use super::retry::{RetriedBoot, confirmations, is_worth_retry, retries};
 use super::seeds::{SeedCount, decide};
 use super::settle::Settlement;
@@ -64,23 +63,13 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// These boots, after others of the same job that lacked modules. If they broke, what those others showed stands.
+    /// These boots, after others of the same job that lacked modules. Theirs is the last word, also if they broke: with the
+    /// modules, the program may have killed the kernel.
     pub(super) fn after(mut self, before: Self, modules: Vec<String>) -> Self {
-        if let (Boots::Broke(why), false) = (&self.settlement.boots, matches!(before.settlement.boots, Boots::Broke(_)))
-        {
-            let why = why.lines().next().unwrap_or_default();
-            let remark = format!("; booted again with {}, it broke: {why}", modules.join(", "));
-            let mut settlement = Settlement { requested: Vec::new(), ..before.settlement };
-            settlement.boots = remarked(settlement.boots, &remark);
-            (self.settlement, self.autoloaded) = (settlement, before.autoloaded);
-            (self.release, self.reach, self.seeds) = (before.release, before.reach, before.seeds);
-            self.shared_with = before.shared_with;
-        } else {
-            let mut autoloaded = before.autoloaded.unwrap_or_default();
-            autoloaded.modules.extend(modules);
-            autoloaded.before.clone_from(&before.folders);
-            self.autoloaded = Some(autoloaded);
-        }
+        let mut autoloaded = before.autoloaded.unwrap_or_default();
+        autoloaded.modules.extend(modules);
+        autoloaded.before.clone_from(&before.folders);
+        self.autoloaded = Some(autoloaded);
         self.folders.splice(0..0, before.folders);
         self.seconds += before.seconds;
         self.retried.splice(0..0, before.retried);

@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use super::super::boot_end::BootEnd;
 use super::super::trial::Trial;
+use super::super::trial::tests::trial;
 use crate::guest::{self, GuestProgram, RootfsShelf};
 use crate::matrix::{Bug, MachineType, Profile};
 use crate::shim::Shim;
@@ -147,16 +148,7 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
     std::fs::write(file.path(), guest::AGENT).expect("a file");
     let program = GuestProgram::load(&bug.id, file.path(), &[], None, &mut RootfsShelf::default()).expect("a program");
     let profile = Profile::default_for(vec![bug.id.clone()]);
-    let reproducer = bug.reproducer.as_ref().expect("a reproducer");
-    let trial = Trial {
-        bug: &bug.id,
-        reproducer,
-        program: Some(&program),
-        profile: &profile,
-        shares: false,
-        strings: &[],
-        added: &[],
-    };
+    let trial = Trial { program: Some(&program), ..trial(&bug, &profile) };
     let spec = GuestSpec {
         image: PathBuf::from("bzImage"),
         release: None,

@@ -26,7 +26,7 @@ fn without_modules(boots: Boots, requested: &[String]) -> Boots {
 }
 
 /// These boots with a remark. Lines of the console may follow the reason of a broken one.
-pub(super) fn remarked(boots: Boots, remark: &str) -> Boots {
+fn remarked(boots: Boots, remark: &str) -> Boots {
     let with = |why: String| match why.split_once('\n') {
         Some((first, rest)) => format!("{first}{remark}\n{rest}"),
         None => why + remark,

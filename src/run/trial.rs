@@ -231,4 +231,4 @@ fn fits(group: &[Trial<'_>], trial: &Trial<'_>) -> bool {
 
 #[cfg(test)]
 #[path = "trial_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -7,7 +7,7 @@ fn profile(name: &str, cmdline: Option<&str>) -> Profile {
     Profile { name, cmdline: cmdline.map(str::to_owned), ..Profile::default_for(Vec::new()) }
 }
 
-fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
+pub(in crate::run) fn trial<'a>(bug: &'a Bug, profile: &'a Profile) -> Trial<'a> {
     Trial {
         bug: &bug.id,
         reproducer: bug.reproducer.as_ref().expect("a reproducer"),

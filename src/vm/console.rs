@@ -90,9 +90,7 @@ pub(crate) struct Monitor {
     last: VecDeque<String>,
     /// `cut here` or the head of an OOM report: the dump begins there, its name comes later.
     opening: Vec<String>,
-    warnings: Vec<Splat>,
-    /// Seconds of the kernel's clock at each of them, if it prints times.
-    warned_at: Vec<Option<f64>>,
+    warnings: Vec<BootWarning>,
     /// Seconds of the kernel's clock at the splat that ends the boot.
     hit_at: Option<f64>,
     /// Milliseconds of the kernel's clock when the agent started; warnings are tolerated until then.
@@ -114,6 +112,19 @@ struct Dump {
     tail: VecDeque<String>,
     left_out: usize,
     ended: bool,
+}
+
+/// A warning before the agent ran, as far as that is known.
+#[derive(Debug)]
+struct BootWarning {
+    /// Seconds of the kernel's clock, if it prints times.
+    at: Option<f64>,
+    splat: Splat,
+}
+
+/// Whether something in the kernel's log, at these seconds, came at this uptime or after it.
+fn is_since(at: Option<f64>, uptime_ms: u64) -> bool {
+    at.is_some_and(|seconds| seconds * 1000.0 >= uptime_ms as f64)
 }
 
 impl Dump {
@@ -165,7 +176,6 @@ impl Monitor {
             last: VecDeque::with_capacity(LAST_LINES),
             opening: Vec::new(),
             warnings: Vec::new(),
-            warned_at: Vec::new(),
             hit_at: None,
             agent_since_ms: None,
             asked: None,
@@ -202,25 +212,25 @@ impl Monitor {
     pub(crate) fn agent_runs(&mut self, uptime_ms: u64) {
         self.agent_since_ms = Some(uptime_ms);
         let last = self.warning.take();
-        let is_later = |at: &Option<f64>| at.is_some_and(|at| at * 1000.0 >= uptime_ms as f64);
-        let Some(first) = self.warned_at.iter().position(is_later).filter(|_| self.hit.is_none()) else { return };
-        self.hit_at = self.warned_at.get(first).copied().flatten();
-        self.warned_at.truncate(first);
-        let mut later = self.warnings.split_off(first).into_iter();
-        let Some(Splat { kind, title, excerpt }) = later.next() else { return };
-        let mut dump = Dump::new(kind, title, Vec::new());
-        for line in excerpt.iter().chain(later.by_ref().flat_map(|splat| splat.excerpt).collect::<Vec<_>>().iter()) {
+        if self.hit.is_some() {
+            return;
+        }
+        let first = self.warnings.iter().position(|warning| is_since(warning.at, uptime_ms));
+        let late = self.warnings.split_off(first.unwrap_or(self.warnings.len()));
+        let Some(BootWarning { at, splat }) = late.first() else { return };
+        let mut dump = Dump::new(splat.kind, splat.title.clone(), Vec::new());
+        for line in late.iter().flat_map(|warning| &warning.splat.excerpt) {
             dump.push(line, Printk::parse(line).text);
         }
         // The end of an earlier one is not that of the last.
         dump.ended = last.is_none_or(|last| last.ended);
-        self.hit = Some(dump);
+        (self.hit, self.hit_at) = (Some(dump), *at);
     }
 
-    /// Whether the splat that ends the boot came after this time of the kernel's clock, in milliseconds. Unknown for a kernel
-    /// that prints no times.
-    pub(crate) fn is_hit_after(&self, uptime_ms: u64) -> bool {
-        self.hit_at.is_some_and(|at| at * 1000.0 >= uptime_ms as f64)
+    /// Whether the splat that ends the boot came at this time of the kernel's clock, in milliseconds, or after it. Unknown for
+    /// a kernel that prints no times.
+    pub(crate) fn is_hit_since(&self, uptime_ms: u64) -> bool {
+        is_since(self.hit_at, uptime_ms)
     }
 
     /// The kernel's dump from here on is the one that an NMI requested.
@@ -270,7 +280,7 @@ impl Monitor {
 
     /// The warnings before the agent ran.
     pub(crate) fn warnings(&self) -> Vec<Splat> {
-        self.warnings.clone()
+        self.warnings.iter().map(|warning| warning.splat.clone()).collect()
     }
 
     fn line(&mut self, line: &str) {
@@ -328,17 +338,14 @@ impl Monitor {
         let before_agent = match (self.agent_since_ms, printk.seconds) {
             (None, _) => true,
             // The console can lag behind the agent's port: the kernel's own clock decides if there is one.
-            (Some(since), Some(seconds)) => seconds * 1000.0 < since as f64,
+            (Some(since), at @ Some(_)) => !is_since(at, since),
             (Some(_), None) => false,
         };
         if kind == SplatKind::Warning && before_agent {
-            if self.warnings.len() < MAX_WARNINGS {
-                self.warnings.push(dump.splat());
-                self.warned_at.push(printk.seconds);
-                self.warning = Some(dump);
-            } else {
-                self.warning = None;
-            }
+            // The newest is kept in any case: it may turn out to be later than the agent's start.
+            self.warnings.truncate(MAX_WARNINGS - 1);
+            self.warnings.push(BootWarning { at: printk.seconds, splat: dump.splat() });
+            self.warning = Some(dump);
         } else {
             self.warning = None;
             self.hit_at = printk.seconds;
@@ -350,7 +357,7 @@ impl Monitor {
         let Some(dump) = &mut self.warning else { return };
         dump.push(line, text);
         if let Some(last) = self.warnings.last_mut() {
-            *last = dump.splat();
+            last.splat = dump.splat();
         }
         if dump.ended || dump.head.len() >= EXCERPT_HEAD {
             self.warning = None;

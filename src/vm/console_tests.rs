@@ -74,6 +74,21 @@ fn warnings_beyond_the_bound_are_not_kept() {
     assert!(!monitor.is_hit());
 }
 
+#[test]
+fn warning_after_the_agent_s_start_is_known_however_many_came_before() {
+    let warning = |at: &str| format!("[    {at}] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n[    {at}] Call Trace:\n");
+    for before in [0, 1, MAX_WARNINGS, 100] {
+        for (uptime_ms, hit) in [(7070, true), (9430, true), (9431, false)] {
+            let mut monitor = of((warning("0.1").repeat(before) + &warning("9.43")).as_bytes());
+            monitor.agent_runs(uptime_ms);
+            assert_eq!((monitor.is_hit(), monitor.is_hit_since(uptime_ms)), (hit, hit), "{before} before {uptime_ms}");
+            let kept = (before + usize::from(!hit)).min(MAX_WARNINGS - usize::from(hit));
+            assert_eq!(monitor.warnings().len(), kept.min(MAX_WARNINGS), "{before} before {uptime_ms}");
+            assert_eq!(monitor.hit().map(|splat| splat.excerpt.len()), hit.then_some(2));
+        }
+    }
+}
+
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"[    0.000000] Linux version 6.1\n".to_vec()),

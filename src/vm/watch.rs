@@ -207,7 +207,7 @@ impl Watch<'_> {
             return;
         }
         self.last_console = self.now;
-        let place = DeathPlace { console: self.transcript.console.len(), agent: self.transcript.agent.len() };
+        let place = self.place();
         self.transcript.console.extend_from_slice(bytes);
         self.console.push(bytes);
         if self.console.is_hit() {
@@ -256,13 +256,12 @@ impl Watch<'_> {
         }
         if self.console.is_hit() {
             // A warning that was taken for the machine's.
-            let place = DeathPlace { console: self.transcript.console.len(), agent: self.transcript.agent.len() };
-            self.death.get_or_insert(place);
-            self.messages.retain(|message| match message {
-                Message::Hello(_) | Message::Note { .. } | Message::Said { .. } => true,
-                Message::Started { uptime_ms, .. } => uptime_ms.is_some_and(|at| self.console.is_hit_after(at)),
-                _ => false,
-            });
+            self.death.get_or_insert(self.place());
+            let console = &self.console;
+            let is_kept = |message: &Message| {
+                matches!(message, Message::Note { .. } | Message::Said { .. }) || is_before_hit(console, message)
+            };
+            self.messages.retain(is_kept);
             return self.wait_for_dump();
         }
         if let Some(why) = self.reported().and_then(|said| contradicts_image(said, self.image_release)) {
@@ -286,16 +285,9 @@ impl Watch<'_> {
         let mut words = Vec::new();
         // A fault after a splat is the splat's.
         let _ = self.agent.push(bytes, |message| words.push(message));
-        for message in words {
-            let at = match &message {
-                Message::Hello(hello) => Some(hello.uptime_ms),
-                Message::Started { uptime_ms, .. } => *uptime_ms,
-                _ => None,
-            };
-            if at.is_some_and(|at| self.console.is_hit_after(at)) {
-                (self.observe)(Observed::Message(&message));
-                self.messages.push(message);
-            }
+        for message in words.into_iter().filter(|message| is_before_hit(&self.console, message)) {
+            (self.observe)(Observed::Message(&message));
+            self.messages.push(message);
         }
         if self.agent.greeted() {
             self.report_stage(Stage::Agent);
@@ -392,12 +384,27 @@ impl Watch<'_> {
         }
     }
 
+    /// Where the transcript ends so far.
+    fn place(&self) -> DeathPlace {
+        DeathPlace { console: self.transcript.console.len(), agent: self.transcript.agent.len() }
+    }
+
     /// The release that the agent reported.
     fn reported(&self) -> Option<&str> {
         self.messages
             .iter()
             .find_map(|m| if let Message::Hello(hello) = m { Some(hello.release.as_str()) } else { None })
     }
+}
+
+/// Whether the agent said this before the splat that ends the boot, by the guest's own clock.
+fn is_before_hit(console: &Monitor, message: &Message) -> bool {
+    let at = match message {
+        Message::Hello(hello) => Some(hello.uptime_ms),
+        Message::Started { uptime_ms, .. } => *uptime_ms,
+        _ => None,
+    };
+    at.is_some_and(|at| console.is_hit_since(at))
 }
 
 #[path = "watch_result.rs"]

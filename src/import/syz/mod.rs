@@ -106,11 +106,10 @@ fn side_by_side<'s>(
     title: Option<&'s str>,
     places: &'s [PathBuf],
 ) -> Vec<io::Result<Result<Candidate, Rejected>>> {
-    let died = || Err(io::Error::other("its thread died"));
     thread::scope(|scope| {
         let compile = |(source, place): (_, &'s PathBuf)| scope.spawn(move || candidate(source, title, place));
         let running: Vec<_> = sources.iter().zip(places).map(compile).collect();
-        running.into_iter().map(|one| one.join().unwrap_or_else(|_| died())).collect()
+        running.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
