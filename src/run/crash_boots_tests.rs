@@ -1,4 +1,5 @@
-//! A thousand scripted guests with crashes that are the bug, and crashes that are not: no verdict may be swapped.
+//! Thousands of scripted guests with crashes that are the bug, and crashes that are not, read by a host that lags: no verdict
+//! may be swapped.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +12,15 @@ use crate::guest::{self, GuestProgram, RootfsShelf};
 use crate::matrix::{Bug, MachineType, Profile};
 use crate::shim::Shim;
 use crate::verdict::Boots;
-use crate::vm::fake::{Act, Scripts, agent, console, exit, shutdown, wait};
+use crate::vm::fake::{Act, Lagging, Scripts, agent, behind, console, exit, shutdown, wait};
 use crate::vm::{Accel, Deadlines, GuestSpec, HostLoad, Hypervisor};
 
-const BOOTS: usize = 1000;
+const BOOTS: usize = 5000;
 
 const BOOTED: &str = "[    0.000000] Linux version 6.1.0\r\n[    2.000000] Run /init as init process\r\n";
 const HELLO: &str =
     r#"{"type":"hello","version":3,"agent":"0","release":"6.1.0","build":"","cpus":1,"uptime_ms":2100,"features":{}}"#;
-const STARTED: &str = r#"{"type":"started","job":"a-bug"}"#;
+const STARTED: &str = r#"{"type":"started","job":"a-bug","uptime_ms":2200}"#;
 const REPORT: &str = r#"{"type":"report","job":"a-bug","conclusion":"not-affected","why":"","checks":[],"took_ms":1}"#;
 
 const DOSSIER: &str = "id: a-bug\ntitle: A bug\nsummary: It is there for the test.\nreferences: [a test]\nreproducer:\n  \
@@ -107,9 +108,9 @@ impl Printed {
     }
 }
 
-/// The text of these lines on a console, in pieces.
-fn pieces(lines: &[String], rng: &mut Rng) -> Vec<Act> {
-    let text: String = lines.iter().enumerate().map(|(n, line)| format!("[    3.{n:06}] {line}\r\n")).collect();
+/// The text of these lines on a console, in pieces, from this second on.
+fn pieces(second: u32, lines: &[String], rng: &mut Rng) -> Vec<Act> {
+    let text: String = lines.iter().enumerate().map(|(n, line)| format!("[    {second}.{n:06}] {line}\r\n")).collect();
     let mut acts = Vec::new();
     let mut rest = text.as_str();
     while !rest.is_empty() {
@@ -122,7 +123,12 @@ fn pieces(lines: &[String], rng: &mut Rng) -> Vec<Act> {
 
 fn script(printed: Printed, when: When, rng: &mut Rng) -> Vec<Act> {
     let line = |text: &str| agent(&format!("{text}\n"));
-    let mut acts = vec![wait(100), console(BOOTED), line(HELLO)];
+    let mut acts = vec![wait(100)];
+    if rng.u8(0..4) == 0 {
+        // The machine's own.
+        acts.extend(pieces(1, &warning("my_close"), rng));
+    }
+    acts.extend([console(BOOTED), line(HELLO)]);
     acts.extend((when != When::BeforeTheJob).then(|| line(STARTED)));
     acts.extend((when == When::Reported).then(|| line(REPORT)));
     acts.push(wait(rng.u64(0..1500)));
@@ -134,14 +140,14 @@ fn script(printed: Printed, when: When, rng: &mut Rng) -> Vec<Act> {
         acts.extend([console("[    4.000000] reboot: machine restart\r\n"), shutdown("guest-reset"), exit(0)]);
         return acts;
     }
-    acts.extend(pieces(&crash, rng));
+    acts.extend(pieces(3, &crash, rng));
     acts.extend(rng.bool().then(|| console("[    3.500000] Kernel panic - not syncing: Fatal exception\r\n")));
     acts.push(exit(0));
     acts
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_verdict_is_swapped_in_a_thousand_crashes() {
+async fn no_verdict_is_swapped_in_thousands_of_crashes() {
     let mut rng = Rng::with_seed(1);
     let bug = Bug::parse(DOSSIER, Path::new("a-bug.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -165,8 +171,11 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
     let mut swapped = Vec::new();
     for boot in 0..BOOTS {
         let printed = PRINTED[boot % PRINTED.len()];
+        let lagging = *rng.choice(&[Lagging::Neither, Lagging::Agent, Lagging::Console]).expect("a choice");
         let when = *rng.choice(&[When::BeforeTheJob, When::Running, When::Reported]).expect("a choice");
-        let hypervisor = Hypervisor::Scripted(Scripts::new(vec![script(printed, when, &mut rng)]));
+        let acts = script(printed, when, &mut rng);
+        let acts = behind(acts, lagging, &mut rng);
+        let hypervisor = Hypervisor::Scripted(Scripts::new(vec![acts]));
         let deadlines = Deadlines::new(Accel::Tcg, HostLoad::IDLE);
         let booted = hypervisor.boot(&Shim::at("/nonexistent".into()), &spec, &deadlines, &mut |_| {}).await;
         let settled = trial.settle(&BootEnd::of(&booted, 1), true).boots;
@@ -178,7 +187,7 @@ async fn no_verdict_is_swapped_in_a_thousand_crashes() {
             _ => false,
         };
         if !is_right {
-            swapped.push((boot, printed, when, settled));
+            swapped.push((boot, printed, when, lagging, settled));
         }
     }
     assert!(swapped.is_empty(), "{} of {BOOTS}: {:#?}", swapped.len(), &swapped[..swapped.len().min(3)]);

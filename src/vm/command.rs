@@ -40,6 +40,8 @@ const CMDLINE: &[&str] = &[
     "cryptomgr.notests",
     // Overrides the kernel's build configuration: warnings below the console's level would be lost (KERN_INFO and above).
     "loglevel=7",
+    // Times on the console, also without CONFIG_PRINTK_TIME: the kernel's clock tells whether a splat came before a job.
+    "printk.time=1",
 ];
 
 /// A command line that cannot work.

@@ -131,6 +131,31 @@ impl Machine for Fake {
     }
 }
 
+/// The console and the agent's port are read as they come, and either may be behind the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lagging {
+    Neither,
+    Agent,
+    Console,
+}
+
+/// The same script, as a host sees it whose one line is behind. At the end both are read up.
+pub(crate) fn behind(acts: Vec<Act>, lagging: Lagging, rng: &mut fastrand::Rng) -> Vec<Act> {
+    let (mut seen, mut held) = (Vec::new(), Vec::new());
+    for act in acts {
+        let is_last = matches!(act, Act::Do(Happening::Exited(_) | Happening::Qmp(_)));
+        if is_last || rng.u8(0..8) == 0 {
+            seen.append(&mut held);
+        }
+        match act {
+            Act::Do(Happening::Agent(_)) if lagging == Lagging::Agent => held.push(act),
+            Act::Do(Happening::Console(_)) if lagging == Lagging::Console => held.push(act),
+            act => seen.push(act),
+        }
+    }
+    seen
+}
+
 pub(crate) fn wait(millis: u64) -> Act {
     Act::Wait(Duration::from_millis(millis))
 }
