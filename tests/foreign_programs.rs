@@ -95,6 +95,7 @@ fn modules_that_a_program_makes_the_kernel_request_are_loaded() {
     // AF_ALG is a module of this kernel, and AF_RDS is not there.
     let lab = lab(
         &[
+            ("a-spoiler", "args: [spoils-requests]"),
             ("has-alg", "args: [opens-a-socket, \"38\", \"5\", \"0\"]"),
             ("has-rds", "args: [opens-a-socket, \"21\", \"5\", \"0\"]"),
             ("has-none", "args: [exits, 0]"),
@@ -126,6 +127,23 @@ fn modules_that_a_program_makes_the_kernel_request_are_loaded() {
     let checked = lab.run(&["reproducer", "check", "bugs/has-alg.yaml", "--accel", "tcg", "--format", "json"]);
     let checked: Value = serde_json::from_str(&checked.ends_with(0).stdout).expect("JSON");
     assert!(checked["lacks"].to_string().contains("requested (af_alg)"), "{checked:#}");
+}
+
+#[test]
+fn positive_control_gets_the_modules_that_it_requests() {
+    let opens = "args: [opens-a-socket, \"38\", \"5\", \"0\"]";
+    let control = format!("args: [exits, 0], positive-control: {{ {opens} }}");
+    let lab = lab(&[("has-alg", opens), ("has-control", &control)], "");
+    let (ran, document) = lab.judge(&[]);
+    ran.ends_with(1);
+    let controlled = cell(&document, "debian-12", "has-control");
+    assert!(controlled["outcome"] == "pass" && controlled["unproven"] == false, "{controlled:#}");
+    assert_eq!(controlled["autoloaded"], Value::Null, "{controlled:#}");
+    // The first boot lacked its only program's module, and is not the one to replay.
+    let replayed = lab.run(&["replay", "latest", "debian-12"]);
+    for words in ["has-control  pass, as before", "transcript  identical", "has-alg  not replayed: boot-3 judged it"] {
+        assert!(replayed.ends_with(0).stdout.contains(words), "{}", replayed.stdout);
+    }
 }
 
 #[test]

@@ -46,19 +46,24 @@ pub fn record(name: &str) -> ExitCode {
 pub struct ModuleRequests(());
 
 impl ModuleRequests {
-    /// From now on. None if this kernel requests no modules, or cannot be told whom to ask.
+    /// From now on, whatever earlier programs and the cleaning after them did. None if this kernel requests no modules, or
+    /// cannot be told whom to ask.
     pub fn listen() -> Option<Self> {
+        clear(Path::new(REQUESTS));
         sysctl::write("kernel.modprobe", AGENT).ok().map(Self)
     }
 
-    /// The modules that were requested since the last call, each once, in order.
-    pub fn take(&self) -> Vec<String> {
-        let path = Path::new(REQUESTS);
-        let text = read(path).unwrap_or_default();
-        // It is not there if nothing was requested.
-        let _ = fs::remove_file(path);
+    /// The modules that were requested since then, each once, in order.
+    pub fn take(self) -> Vec<String> {
+        let text = read(Path::new(REQUESTS)).unwrap_or_default();
         names(&String::from_utf8_lossy(&text))
     }
+}
+
+/// Makes place for the next requests. Nothing is there if nothing was requested, and a program may have made it a folder.
+fn clear(path: &Path) {
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_dir_all(path);
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -101,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_is_read() {
+    fn only_a_regular_file_is_read_and_anything_cleared() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         fs::write(path("file"), "net-pf-21\n").expect("a file");
@@ -114,6 +119,11 @@ mod tests {
             assert!(
                 other.is_empty() || other == "gone" || open(&path(other), OpenOptions::new().append(true)).is_err()
             );
+        }
+        fs::create_dir_all(path("full/of/folders")).expect("folders");
+        for name in ["file", "link", "pipe", "full", "gone"] {
+            clear(&path(name));
+            assert!(path(name).symlink_metadata().is_err(), "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `backproof import`: dossiers of tests and reproducers of others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -34,6 +34,9 @@ pub(super) enum Import {
     Kselftest {
         /// Installed folder, or a built tools/testing/selftests
         dir: PathBuf,
+        /// Run the tests, and scripts too, in this rootfs, in which DIR is
+        #[arg(long, value_name = "FOLDER")]
+        rootfs: Option<PathBuf>,
         #[command(flatten)]
         to: ImportTo,
     },
@@ -94,11 +97,13 @@ fn cve(text: &str) -> Result<String, String> {
 pub(super) fn import(command: &Import) -> Result<Exit, Stop> {
     let (done, to) = match command {
         Import::Ltp { dir, cve, all, rootfs, to } => {
-            let rootfs = rootfs.as_deref().map(ImportRootfs::open).transpose().map_err(stop)?.map(Arc::new);
+            let rootfs = opened(rootfs.as_deref())?;
             let choice = LtpChoice { cves: cve, all: *all, rootfs: rootfs.as_ref() };
             (import::ltp(dir, choice, to.target()), to)
         }
-        Import::Kselftest { dir, to } => (import::kselftest(dir, to.target()), to),
+        Import::Kselftest { dir, rootfs, to } => {
+            (import::kselftest(dir, opened(rootfs.as_deref())?.as_ref(), to.target()), to)
+        }
         Import::Syz { path, title, to } => {
             let line = SlowWork::new();
             let done = import::syz(path, title.as_deref(), to.target(), &mut |progress| line.tell(progress));
@@ -114,6 +119,10 @@ pub(super) fn import(command: &Import) -> Result<Exit, Stop> {
     let exit = if report.imported.is_empty() { Exit::NoVerdict } else { Exit::Clean };
     let style = Style::of_terminal().explaining(to.explain);
     ended(exit, show(&ImportDocument::of(&report), to.format, style))
+}
+
+fn opened(rootfs: Option<&Path>) -> Result<Option<Arc<ImportRootfs>>, Stop> {
+    rootfs.map(|path| ImportRootfs::open(path).map(Arc::new).map_err(stop)).transpose()
 }
 
 fn stop(error: ImportError) -> Stop {

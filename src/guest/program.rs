@@ -139,6 +139,14 @@ impl GuestProgram {
         starts_inside(rootfs, bytes)
     }
 
+    /// Whether a file of this rootfs can be run there.
+    ///
+    /// # Errors
+    /// What it is instead, or what the rootfs lacks.
+    pub fn check_at(rootfs: &Rootfs, path: &str) -> Result<(), String> {
+        runs_inside(rootfs, path)
+    }
+
     /// Whose it is, and the name of its folder in the guest.
     pub fn folder(&self) -> &str {
         self.bug.as_str()

@@ -33,8 +33,7 @@ pub(super) struct Candidate {
     pub(super) fixes: Vec<CommitId>,
     /// The program's file.
     pub(super) program: PathBuf,
-    /// Its name beside the dossier.
-    pub(super) program_name: String,
+    pub(super) place: ProgramPlace,
     /// Files that it finds beside it, with their names there.
     pub(super) files: Vec<(PathBuf, String)>,
     /// What it sees as its root.
@@ -47,6 +46,15 @@ pub(super) struct Candidate {
     pub(super) deadline: Duration,
     /// What the dossier leaves out.
     pub(super) notes: Vec<String>,
+}
+
+/// Where a guest has the program from.
+#[derive(Clone, Debug)]
+pub(super) enum ProgramPlace {
+    /// A copy beside the dossier, with this name.
+    Beside(String),
+    /// The rootfs, where this command runs it.
+    Rootfs(&'static str),
 }
 
 /// The crash that a title describes.
@@ -167,7 +175,10 @@ impl Candidate {
             chain: self.fixes.iter().map(step).collect(),
             break_unknown: !self.fixes.is_empty(),
             reproducer: ReproducerEntry {
-                program: format!("{folder}/{}", self.program_name),
+                program: match &self.place {
+                    ProgramPlace::Beside(name) => format!("{folder}/{name}"),
+                    ProgramPlace::Rootfs(command) => (*command).to_owned(),
+                },
                 // A crash oracle implies its protocol.
                 protocol: (self.protocol != ProgramProtocol::Crash).then(|| self.protocol.as_str()),
                 crash,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, ProgramPlace};
 use super::program;
 use super::{ImportError, ImportTarget, Imported, Rejected, RejectionKind, names};
 use crate::matrix::{Bug, Bugs, DOSSIERS_MAX};
@@ -75,7 +75,11 @@ impl<'a> ImportFolder<'a> {
                 }
             }
         }
-        let (dossier, program) = (path_of(planned.last()), path_of(planned.first()));
+        let dossier = path_of(planned.last());
+        let program = match &candidate.place {
+            ProgramPlace::Beside(_) => path_of(planned.first()),
+            ProgramPlace::Rootfs(_) => candidate.program.clone(),
+        };
         if !dossier.exists() {
             if self.dossiers >= DOSSIERS_MAX {
                 return rejected(
@@ -113,13 +117,16 @@ impl<'a> ImportFolder<'a> {
         let below = format!("{PROGRAMS}/{id}");
         let folder = self.target.folder.join(&below);
         let (of_program, of_file) = MODES;
-        let bytes = program::read(&candidate.name, &candidate.program)?;
-        program::check(&candidate.name, &bytes, candidate.rootfs.as_deref())?;
-        let own_libraries = match &candidate.rootfs {
-            Some(_) => Vec::new(),
-            None => program::own_libraries(&candidate.name, &bytes, &candidate.program)?,
-        };
-        let mut planned = vec![PlannedFile { path: folder.join(&candidate.program_name), bytes, mode: of_program }];
+        let (mut planned, mut own_libraries) = (Vec::new(), Vec::new());
+        // A source that leaves its program in the rootfs has checked it there.
+        if let ProgramPlace::Beside(name) = &candidate.place {
+            let bytes = program::read(&candidate.name, &candidate.program)?;
+            program::check(&candidate.name, &bytes, candidate.rootfs.as_deref())?;
+            if candidate.rootfs.is_none() {
+                own_libraries = program::own_libraries(&candidate.name, &bytes, &candidate.program)?;
+            }
+            planned.push(PlannedFile { path: folder.join(name), bytes, mode: of_program });
+        }
         for (from, name) in &candidate.files {
             let bytes = regular::read(from, FILES_MAX)
                 .map_err(|error| rejected(RejectionKind::Files, format!("cannot read {}: {error}", from.display())))?;

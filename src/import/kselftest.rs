@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backproof_protocol::ProgramProtocol;
 
-use super::candidate::{Candidate, DEADLINE_MAX};
+use super::candidate::{Candidate, DEADLINE_MAX, ProgramPlace};
 use super::tree::SourceTree;
-use super::{ImportError, ImportReport, ImportTarget, Rejected, RejectionKind, kconfig, program, write};
+use super::{ImportError, ImportReport, ImportRootfs, ImportTarget, Rejected, RejectionKind, kconfig, program, write};
+use crate::guest::GuestProgram;
 use crate::matrix::Needs;
 
 /// The list of an installed folder: a line `COLLECTION:TEST` for each test.
@@ -29,18 +31,37 @@ const TIMEOUT: u64 = 45;
 /// The variables of a Makefile that name tests (`lib.mk`).
 const VARIABLES: [&str; 2] = ["TEST_GEN_PROGS", "TEST_PROGS"];
 
+/// The shell of a rootfs, and how it runs a test in the test's own folder, as `kselftest/runner.sh` does.
+const SHELL: &str = "/bin/sh";
+const IN_ITS_FOLDER: &str = "cd \"$0\" && exec \"$@\"";
+
 /// A test: its collection, which is its folder, and its name.
 type Test = (String, String);
 
-/// Imports all tests.
+/// A rootfs in which the tests are installed.
+struct InstalledIn<'a> {
+    rootfs: &'a Arc<ImportRootfs>,
+    /// Their folder there.
+    folder: String,
+}
+
+/// Imports all tests. With a rootfs, in which they must be installed, they run there, and scripts are tests, too.
 ///
 /// # Errors
-/// If the folder is neither form, or the target cannot be written.
-pub fn import(root: &Path, target: ImportTarget<'_>) -> Result<ImportReport, ImportError> {
+/// If the folder is neither form or not in the rootfs, or the target cannot be written.
+pub fn import(
+    root: &Path,
+    rootfs: Option<&Arc<ImportRootfs>>,
+    target: ImportTarget<'_>,
+) -> Result<ImportReport, ImportError> {
     let below = root.join(IN_KERNEL);
     let root = if below.is_dir() { &below } else { root };
     let tree = SourceTree::open(root)?;
     let unusable = |why: String| ImportError::unusable(root, why);
+    let installed = match rootfs {
+        Some(rootfs) => Some(InstalledIn::of(&tree, rootfs).map_err(unusable)?),
+        None => None,
+    };
     let tests = match tree.text(LIST, TEXT_MAX) {
         Ok(Some(list)) => listed(&list),
         Ok(None) if tree.file("lib.mk").is_some() => {
@@ -58,7 +79,7 @@ pub fn import(root: &Path, target: ImportTarget<'_>) -> Result<ImportReport, Imp
     if tests.len() > TESTS_MAX {
         return Err(unusable(format!("it lists more than {TESTS_MAX} tests")));
     }
-    write("kselftest", target, tests.iter().map(|test| candidate(&tree, test)))
+    write("kselftest", target, tests.iter().map(|test| candidate(&tree, test, installed.as_ref())))
 }
 
 /// The tests of an installed folder's list.
@@ -97,7 +118,31 @@ fn named(makefile: &str) -> BTreeSet<String> {
     names
 }
 
-fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Rejected> {
+impl<'a> InstalledIn<'a> {
+    fn of(tree: &SourceTree, rootfs: &'a Arc<ImportRootfs>) -> Result<Self, String> {
+        let Some(folder) = rootfs.place_of(tree.root()) else {
+            let path = rootfs.path().display();
+            return Err(format!(
+                "it is not in the rootfs {path}, which must be a folder: make -C {IN_KERNEL} install \
+                 INSTALL_PATH={path}/opt/kselftest"
+            ));
+        };
+        GuestProgram::check_at(rootfs.files(), SHELL)
+            .map_err(|why| format!("no test can start in the rootfs: {why}"))?;
+        Ok(Self { rootfs, folder })
+    }
+
+    /// How the shell runs a test.
+    fn args(&self, shown: &str, (folder, name): &Test) -> Result<Vec<String>, Rejected> {
+        let folder = format!("{}/{folder}", self.folder);
+        GuestProgram::check_at(self.rootfs.files(), &format!("{folder}/{name}"))
+            .map_err(|why| Rejected::new(shown, RejectionKind::Unfit, why))?;
+        Ok(vec!["-c".to_owned(), IN_ITS_FOLDER.to_owned(), folder, format!("./{name}")])
+    }
+}
+
+fn candidate(tree: &SourceTree, test: &Test, installed: Option<&InstalledIn<'_>>) -> Result<Candidate, Rejected> {
+    let (folder, name) = test;
     let shown = format!("{folder}:{name}");
     let Some(path) = tree.file(PathBuf::from(folder).join(name)) else {
         return Err(Rejected::new(shown, RejectionKind::NotBuilt, "no such file in its folder"));
@@ -111,6 +156,10 @@ fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Reje
         config.into_iter().partition(|option| !kconfig::modules([option]).is_empty());
     let needs = Needs { modules, config, mounts: program::mounts(&bytes), ..Needs::default() };
     let notes = if others.is_empty() { Vec::new() } else { vec![format!("not required: {}", others.join(", "))] };
+    let (place, args) = match installed {
+        Some(installed) => (ProgramPlace::Rootfs(SHELL), installed.args(&shown, test)?),
+        None => (ProgramPlace::Beside(name.rsplit('/').next().unwrap_or(name).to_owned()), Vec::new()),
+    };
     Ok(Candidate {
         id: format!("{folder}-{name}"),
         title: format!("kselftest {folder}: {name}"),
@@ -118,12 +167,12 @@ fn candidate(tree: &SourceTree, (folder, name): &Test) -> Result<Candidate, Reje
         references: vec![format!("{IN_KERNEL}/{folder}: {name}")],
         fixes: Vec::new(),
         program: path,
-        program_name: name.rsplit('/').next().unwrap_or(name).to_owned(),
+        place,
         files: Vec::new(),
-        rootfs: None,
+        rootfs: installed.map(|installed| installed.rootfs.clone()),
         protocol: ProgramProtocol::Ktap,
         crash: None,
-        args: Vec::new(),
+        args,
         env: BTreeMap::new(),
         needs,
         deadline: timeout(&text("settings")),

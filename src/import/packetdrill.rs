@@ -9,7 +9,7 @@ use std::time::Duration;
 use backproof_protocol::ProgramProtocol;
 use memchr::memmem;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, ProgramPlace};
 use super::names::{bug_id, one_line};
 use super::{ImportError, ImportReport, ImportTarget, Rejected, RejectionKind, program, write};
 use crate::matrix::Needs;
@@ -123,7 +123,7 @@ fn candidate(script: &Path, changed: &Path, tools: PacketdrillTools<'_>) -> Resu
         references: vec![format!("packetdrill: {stem}")],
         fixes: Vec::new(),
         program: tools.packetdrill.to_owned(),
-        program_name: "packetdrill".to_owned(),
+        place: ProgramPlace::Beside("packetdrill".to_owned()),
         files,
         rootfs: None,
         protocol: ProgramProtocol::Packetdrill,

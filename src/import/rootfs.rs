@@ -44,6 +44,11 @@ impl ImportRootfs {
         &self.files
     }
 
+    /// The path that a file or folder of this host has in it.
+    pub(super) fn place_of(&self, path: &Path) -> Option<String> {
+        Some(format!("/{}", path.strip_prefix(&self.path).ok()?.to_str()?))
+    }
+
     /// Those of these commands that it lacks.
     pub(super) fn lacks(&self, commands: &[String]) -> Vec<String> {
         commands.iter().filter(|name| !self.files.has_command(name)).cloned().collect()

@@ -264,7 +264,7 @@ fn installed_selftests_become_ktap_dossiers() {
     fixture.write("st/net/settings", "timeout=90\n");
     fixture.write("st/net/config", "CONFIG_TLS=m\nCONFIG_NET_NS=y\n# CONFIG_X is not set\n");
     let to = fixture.to();
-    let report = kselftest::import(&fixture.path("st"), target(&to)).expect("an import");
+    let report = kselftest::import(&fixture.path("st"), None, target(&to)).expect("an import");
     let bug = bug(&report, "net-tls");
     let reproducer = bug.reproducer.expect("a reproducer");
     assert_eq!(reproducer.own().map(|own| own.protocol), Some(ProgramProtocol::Ktap));
@@ -274,6 +274,37 @@ fn installed_selftests_become_ktap_dossiers() {
     for gone in ["net:gone", "mm/hmm:../../../tls", ":x"] {
         assert_eq!(rejected(&report, gone).0, RejectionKind::NotBuilt, "{gone}");
     }
+}
+
+#[test]
+fn selftests_of_a_rootfs_run_there() {
+    let fixture = Fixture::new();
+    for name in ["bin/sh", "usr/bin/bash"] {
+        fixture.program(&format!("root/{name}"));
+    }
+    fixture.write("root/opt/st/kselftest-list.txt", "net:run.sh\nnet:tls\nnet:perl.pl\nnet:plain.sh\n");
+    fixture.executable("root/opt/st/net/run.sh", "#!/usr/bin/bash\n. ../lib.sh\ncat /sys/kernel/debug/x\n");
+    fixture.program("root/opt/st/net/tls");
+    fixture.executable("root/opt/st/net/perl.pl", "#!/usr/bin/perl\n");
+    fixture.write("root/opt/st/net/plain.sh", "#!/usr/bin/bash\n");
+    let (to, root) = (fixture.to(), fixture.path("root"));
+    let open = |path: &Path| Arc::new(ImportRootfs::open(path).expect("a rootfs"));
+    let report = kselftest::import(&fixture.path("root/opt/st"), Some(&open(&root)), target(&to)).expect("an import");
+    let script = bug(&report, "net-run.sh").reproducer.expect("a reproducer");
+    let own = script.own().expect("a program");
+    assert_eq!((own.path.as_path(), own.files.len()), (Path::new("/bin/sh"), 0));
+    assert_eq!(own.args, ["-c", "cd \"$0\" && exec \"$@\"", "/opt/st/net", "./run.sh"]);
+    assert_eq!(script.needs.mounts, [GuestMount::Debugfs]);
+    assert!(report.imported.iter().any(|one| one.name == "net:tls"));
+    assert!(!to.join("programs").exists(), "nothing is copied");
+    let why = rejected(&report, "net:perl.pl").1;
+    assert!(why.contains("/usr/bin/perl"), "{why}");
+    let why = rejected(&report, "net:plain.sh").1;
+    assert!(why.contains("not executable"), "{why}");
+    // Tests that are elsewhere cannot run there.
+    let error = kselftest::import(&fixture.path("root/opt"), Some(&open(&fixture.path("root/bin"))), target(&to));
+    let error = error.expect_err("it is elsewhere");
+    assert!(error.is_usage() && error.to_string().contains("INSTALL_PATH="), "{error}");
 }
 
 #[test]
@@ -293,7 +324,7 @@ fn libraries_of_a_suite_go_with_its_programs() {
     cc(&["-o", "lacks", "uses.c", "-L.", "-lgone", "-Wl,-rpath=./"]);
     fs::remove_file(folder.join("libgone.so")).expect("removed");
     let to = fixture.to();
-    let report = kselftest::import(&fixture.path("st"), target(&to)).expect("an import");
+    let report = kselftest::import(&fixture.path("st"), None, target(&to)).expect("an import");
     let bug = bug(&report, "rseq-uses");
     assert!(to.join("programs/rseq-uses/libsuite.so").is_file());
     let program = bug.reproducer.and_then(|one| one.own().map(|own| own.path.clone())).expect("a program");
@@ -312,9 +343,9 @@ fn built_selftests_are_found_by_their_makefiles() {
     fixture.program("linux/tools/testing/selftests/net/tls");
     fixture.program("linux/tools/testing/selftests/net/helper");
     let to = fixture.to();
-    let report = kselftest::import(&fixture.path("linux"), target(&to)).expect("an import");
+    let report = kselftest::import(&fixture.path("linux"), None, target(&to)).expect("an import");
     assert_eq!(report.imported.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["net-tls"]);
-    let error = kselftest::import(&fixture.path("linux/tools"), target(&to)).expect_err("no selftests");
+    let error = kselftest::import(&fixture.path("linux/tools"), None, target(&to)).expect_err("no selftests");
     assert!(error.is_usage() && error.to_string().contains("kselftest-list.txt"), "{error}");
 }
 

@@ -104,6 +104,12 @@ fn main() {
             taint(&args[1])
         }
         "soils" => soil(),
+        // So that no later request of the kernel would be written down.
+        "spoils-requests" => {
+            std::fs::create_dir_all("/backproof/requests/of/nobody").expect("folders");
+            std::fs::write("/proc/sys/kernel/modprobe", "/nowhere").expect("a sysctl");
+            exit(0)
+        }
         "stays" => loop {
             std::thread::park();
         },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backproof_protocol::ProgramProtocol;
 use memchr::memmem;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, ProgramPlace};
 use super::tree::{SourceTree, is_executable};
 use super::{ImportError, ImportReport, ImportRootfs, ImportTarget, Rejected, RejectionKind, program, write};
 use crate::regular;
@@ -176,7 +176,7 @@ impl LtpTree {
             summary,
             references: references(test),
             fixes,
-            program_name: test.program().to_owned(),
+            place: ProgramPlace::Beside(test.program().to_owned()),
             files: self.beside(test, &path)?,
             program: path,
             rootfs: rootfs.filter(|_| of_rootfs).cloned(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use backproof_protocol::{GuestMount, ProgramProtocol};
 
-use super::candidate::{Candidate, CrashWords};
+use super::candidate::{Candidate, CrashWords, ProgramPlace};
 use super::tree::SourceTree;
 use super::{ImportError, ImportReport, ImportTarget, Rejected, RejectionKind, write};
 use crate::matrix::Needs;
@@ -205,7 +205,7 @@ fn of_parts(source: &SyzSource, text: &str, title: &str, crash: CrashWords, prog
         references: vec![link(text).unwrap_or_else(|| format!("syzkaller's reproducer {}", source.name))],
         fixes: Vec::new(),
         program: program.to_owned(),
-        program_name: "repro".to_owned(),
+        place: ProgramPlace::Beside("repro".to_owned()),
         files: Vec::new(),
         rootfs: None,
         protocol: ProgramProtocol::Crash,
