@@ -203,6 +203,21 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// The id of the job that it is about, if it is about one.
+    pub fn job(&self) -> Option<&str> {
+        match self {
+            Self::Hello(_) | Self::Note { .. } | Self::End { .. } => None,
+            Self::Started { job, .. } | Self::Said { job, .. } | Self::Requested { job, .. } => Some(job),
+            Self::Capture(capture) => Some(&capture.job),
+            Self::TimeLine(line) => Some(&line.job),
+            Self::Report(report) => Some(&report.job),
+            Self::Reach(reach) => Some(&reach.job),
+            Self::Aftermath(aftermath) => Some(&aftermath.job),
+        }
+    }
+}
+
 /// The agent's environment at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

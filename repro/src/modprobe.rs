@@ -2,20 +2,20 @@
 //! modules, and boots the guest again with those that a program's system calls made the kernel request.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::fs::OFlags;
-
 use crate::sut::sysctl;
 
-/// The program to which the kernel is sent, which is this one.
-const AGENT: &str = "/init";
+/// The program to which the kernel is sent: this one, also if its file is gone. Every program is root.
+const AGENT: &str = "/proc/1/exe";
 
-/// The file of the requests, in the file system of process 1: the kernel's helpers run there, whatever a program's root is.
+/// The file of the requests. Process 1 has it open, and nothing else: what has no name cannot be replaced by a program.
 const REQUESTS: &str = "/backproof/requests";
+
+/// Its name as a link of /proc shows it (proc_pid_fd(5)).
+const UNLINKED: &str = "/backproof/requests (deleted)";
 
 /// The arguments that come before the module's name (`call_modprobe` of kernel/module/kmod.c).
 pub const ARGUMENTS: [&str; 2] = ["-q", "--"];
@@ -29,11 +29,11 @@ const FILE_MAX: u64 = 16 << 10;
 
 /// Writes down a request of the kernel. It fails like a modprobe that finds no such module.
 pub fn record(name: &str) -> ExitCode {
-    let known = read(Path::new(REQUESTS)).unwrap_or_default();
     if is_name(name)
-        && !String::from_utf8_lossy(&known).lines().any(|line| line == name)
-        && let Ok(mut file) = open(Path::new(REQUESTS), OpenOptions::new().append(true).create(true))
-        && file.metadata().is_ok_and(|about| about.len() < FILE_MAX)
+        && let Ok(Some(mut file)) = held_by_process_1()
+        && let Ok(known) = read(&mut file)
+        && known.lines().all(|line| line != name)
+        && (known.len() as u64) < FILE_MAX
     {
         // One write, because the kernel may run several helpers at once.
         let _ = file.write_all(format!("{name}\n").as_bytes());
@@ -41,41 +41,49 @@ pub fn record(name: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Whether the kernel's requests are written down.
+fn held_by_process_1() -> io::Result<Option<File>> {
+    for entry in fs::read_dir("/proc/1/fd")?.flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|target| target == Path::new(UNLINKED)) {
+            return OpenOptions::new().read(true).append(true).open(entry.path()).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// What the kernel requests. Process 1 makes it before the first program runs.
 #[derive(Debug)]
-pub struct ModuleRequests(());
+pub struct ModuleRequests(File);
 
 impl ModuleRequests {
-    /// From now on, whatever earlier programs and the cleaning after them did. None if this kernel requests no modules, or
-    /// cannot be told whom to ask.
-    pub fn listen() -> Option<Self> {
-        clear(Path::new(REQUESTS));
-        sysctl::write("kernel.modprobe", AGENT).ok().map(Self)
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open() -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(REQUESTS)?;
+        fs::remove_file(REQUESTS)?;
+        Ok(Self(file))
+    }
+
+    /// Writes down requests from now on, whatever earlier programs and the cleaning after them did. A kernel without modules
+    /// requests none.
+    pub fn listen(&self) {
+        // Of an earlier program.
+        let _ = self.0.set_len(0);
+        let _ = sysctl::write("kernel.modprobe", AGENT);
     }
 
     /// The modules that were requested since then, each once, in order.
-    pub fn take(self) -> Vec<String> {
-        let text = read(Path::new(REQUESTS)).unwrap_or_default();
-        names(&String::from_utf8_lossy(&text))
+    pub fn heard(&mut self) -> Vec<String> {
+        read(&mut self.0).map(|text| names(&text)).unwrap_or_default()
     }
 }
 
-/// Makes place for the next requests. Nothing is there if nothing was requested, and a program may have made it a folder.
-fn clear(path: &Path) {
-    let _ = fs::remove_file(path);
-    let _ = fs::remove_dir_all(path);
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    open(path, OpenOptions::new().read(true))?.take(2 * FILE_MAX).read_to_end(&mut text)?;
-    Ok(text)
-}
-
-/// Opens the file. A program is root, and may have put a pipe or a link in its place, on which this process would wait.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = options.custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("no regular file")) }
+fn read(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(2 * FILE_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The names in the file. A program may write anything there.
@@ -106,24 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_is_read_and_anything_cleared() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("file"), "net-pf-21\n").expect("a file");
-        std::os::unix::fs::symlink(path("file"), path("link")).expect("a link");
-        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
-            .expect("a pipe");
-        assert_eq!(read(&path("file")).expect("a text"), b"net-pf-21\n");
-        for other in ["link", "pipe", "gone", ""] {
-            assert!(read(&path(other)).is_err(), "{other}");
-            assert!(
-                other.is_empty() || other == "gone" || open(&path(other), OpenOptions::new().append(true)).is_err()
-            );
-        }
-        fs::create_dir_all(path("full/of/folders")).expect("folders");
-        for name in ["file", "link", "pipe", "full", "gone"] {
-            clear(&path(name));
-            assert!(path(name).symlink_metadata().is_err(), "{name}");
-        }
+    fn file_is_read_from_its_start_and_up_to_a_limit() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"net-pf-21\n\xff\n").expect("written");
+        assert_eq!(names(&read(&mut file).expect("a text")), ["net-pf-21"]);
+        assert_eq!(names(&read(&mut file).expect("a text")), ["net-pf-21"]);
+        file.write_all(&[b'x'; 100_000]).expect("written");
+        assert_eq!(read(&mut file).expect("a text").len() as u64, 2 * FILE_MAX + 2);
     }
 }

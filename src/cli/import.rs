@@ -34,7 +34,7 @@ pub(super) enum Import {
     Kselftest {
         /// Installed folder, or a built tools/testing/selftests
         dir: PathBuf,
-        /// Run the tests, and scripts too, in this rootfs, in which DIR is
+        /// Run tests and shell scripts in this rootfs, which contains DIR
         #[arg(long, value_name = "FOLDER")]
         rootfs: Option<PathBuf>,
         #[command(flatten)]

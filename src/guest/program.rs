@@ -139,11 +139,11 @@ impl GuestProgram {
         starts_inside(rootfs, bytes)
     }
 
-    /// Whether a file of this rootfs can be run there.
+    /// The bytes of a file that can be run in this rootfs.
     ///
     /// # Errors
     /// What it is instead, or what the rootfs lacks.
-    pub fn check_at(rootfs: &Rootfs, path: &str) -> Result<(), String> {
+    pub fn inside<'a>(rootfs: &'a Rootfs, path: &str) -> Result<&'a [u8], String> {
         runs_inside(rootfs, path)
     }
 
@@ -228,13 +228,13 @@ fn read(bug: &BugId, path: &Path, most: usize) -> Result<GuestFile, ProgramError
 /// The longest chain of interpreters, as in the kernel (execve(2)).
 const INTERPRETERS_MAX: usize = 4;
 
-/// Whether a file of a rootfs can be run there.
-fn runs_inside(rootfs: &Rootfs, path: &str) -> Result<(), String> {
+/// The bytes of a file of a rootfs that can be run there.
+fn runs_inside<'a>(rootfs: &'a Rootfs, path: &str) -> Result<&'a [u8], String> {
     let (mode, bytes) = rootfs.file(path)?;
     if mode & 0o111 == 0 {
         return Err(format!("{path} in its rootfs is not executable"));
     }
-    starts_inside(rootfs, bytes)
+    starts_inside(rootfs, bytes).map(|()| bytes)
 }
 
 /// Whether the rootfs has all that a program or a script needs to start.
@@ -247,13 +247,23 @@ fn starts_inside(rootfs: &Rootfs, bytes: &[u8]) -> Result<(), String> {
             return rootfs.file(&loader).map(|_| ()).map_err(|why| format!("its loader is {loader:.200}, and {why}"));
         };
         let line = String::from_utf8_lossy(line.split(|byte| *byte == b'\n').next().unwrap_or_default());
-        let name = line.split_whitespace().next().unwrap_or_default();
+        // As the kernel splits it (fs/binfmt_script.c): a carriage return belongs to the name.
+        let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+        let name = words.next().unwrap_or_default();
         if !name.starts_with('/') {
             return Err(format!("it is a script for {name:.200?}: expected an absolute path after `#!`"));
         }
         let (mode, next) = rootfs.file(name).map_err(|why| format!("it is a script for {name:.200}, and {why}"))?;
         if mode & 0o111 == 0 {
             return Err(format!("it is a script for {name:.200}, which is not executable"));
+        }
+        // env(1) looks for the interpreter in PATH.
+        if name.ends_with("/env")
+            && let Some(command) = words.find(|word| !word.starts_with('-') && !word.contains('='))
+            && !command.starts_with('/')
+            && !rootfs.has_command(command)
+        {
+            return Err(format!("it is a script for {command:.200}, which its rootfs lacks"));
         }
         bytes = next;
     }

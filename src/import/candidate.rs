@@ -48,7 +48,7 @@ pub(super) struct Candidate {
     pub(super) notes: Vec<String>,
 }
 
-/// Where a guest has the program from.
+/// Where the program is.
 #[derive(Clone, Debug)]
 pub(super) enum ProgramPlace {
     /// A copy beside the dossier, with this name.

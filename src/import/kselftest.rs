@@ -1,7 +1,7 @@
 //! The kernel's own selftests: an installed folder, or a built `tools/testing/selftests`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use backproof_protocol::ProgramProtocol;
 use super::candidate::{Candidate, DEADLINE_MAX, ProgramPlace};
 use super::tree::SourceTree;
 use super::{ImportError, ImportReport, ImportRootfs, ImportTarget, Rejected, RejectionKind, kconfig, program, write};
-use crate::guest::GuestProgram;
+use crate::guest::{GuestProgram, Rootfs};
 use crate::matrix::Needs;
 
 /// The list of an installed folder: a line `COLLECTION:TEST` for each test.
@@ -120,34 +120,60 @@ fn named(makefile: &str) -> BTreeSet<String> {
 
 impl<'a> InstalledIn<'a> {
     fn of(tree: &SourceTree, rootfs: &'a Arc<ImportRootfs>) -> Result<Self, String> {
+        let path = rootfs.path().display();
+        if !rootfs.path().is_dir() {
+            return Err(format!("the rootfs {path} is a file: unpack it, and install the tests below that folder"));
+        }
         let Some(folder) = rootfs.place_of(tree.root()) else {
-            let path = rootfs.path().display();
             return Err(format!(
-                "it is not in the rootfs {path}, which must be a folder: make -C {IN_KERNEL} install \
-                 INSTALL_PATH={path}/opt/kselftest"
+                "it is not below the rootfs {path}: make -C {IN_KERNEL} install INSTALL_PATH={path}/opt/kselftest"
             ));
         };
-        GuestProgram::check_at(rootfs.files(), SHELL)
-            .map_err(|why| format!("no test can start in the rootfs: {why}"))?;
+        if Rootfs::hides(&folder) {
+            return Err(format!("a guest has a {folder} of its own: install the tests elsewhere in the rootfs"));
+        }
+        GuestProgram::inside(rootfs.files(), SHELL)
+            .map_err(|why| format!("the rootfs {path} has no shell to start a test with: {why}"))?;
         Ok(Self { rootfs, folder })
     }
 
+    /// The folder of a test there, and its own name.
+    fn place<'t>(&self, (folder, name): &'t Test) -> (String, &'t str) {
+        let (below, name) = name.rsplit_once('/').unwrap_or(("", name));
+        let parts = [self.folder.as_str(), folder, below].map(|part| part.trim_matches('/'));
+        (parts.iter().filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect(), name)
+    }
+
+    /// The bytes of a test.
+    fn read(&self, shown: &str, test: &Test) -> Result<&[u8], Rejected> {
+        let (folder, name) = self.place(test);
+        let path = format!("{folder}/{name}");
+        let kind = if self.rootfs.files().has(&path) { RejectionKind::Unfit } else { RejectionKind::NotBuilt };
+        GuestProgram::inside(self.rootfs.files(), &path).map_err(|why| Rejected::new(shown, kind, why))
+    }
+
     /// How the shell runs a test.
-    fn args(&self, shown: &str, (folder, name): &Test) -> Result<Vec<String>, Rejected> {
-        let folder = format!("{}/{folder}", self.folder);
-        GuestProgram::check_at(self.rootfs.files(), &format!("{folder}/{name}"))
-            .map_err(|why| Rejected::new(shown, RejectionKind::Unfit, why))?;
-        Ok(vec!["-c".to_owned(), IN_ITS_FOLDER.to_owned(), folder, format!("./{name}")])
+    fn args(&self, test: &Test) -> Vec<String> {
+        let (folder, name) = self.place(test);
+        vec!["-c".to_owned(), IN_ITS_FOLDER.to_owned(), folder, format!("./{name}")]
     }
 }
 
 fn candidate(tree: &SourceTree, test: &Test, installed: Option<&InstalledIn<'_>>) -> Result<Candidate, Rejected> {
     let (folder, name) = test;
     let shown = format!("{folder}:{name}");
-    let Some(path) = tree.file(PathBuf::from(folder).join(name)) else {
-        return Err(Rejected::new(shown, RejectionKind::NotBuilt, "no such file in its folder"));
+    let below = PathBuf::from(folder).join(name);
+    let not_built = || Rejected::new(&shown, RejectionKind::NotBuilt, "no such file in its folder");
+    let is_below = !name.is_empty() && below.components().all(|part| matches!(part, Component::Normal(_)));
+    let (path, bytes) = match installed {
+        Some(installed) if is_below => (tree.root().join(&below), installed.read(&shown, test)?.to_owned()),
+        Some(_) => return Err(not_built()),
+        None => {
+            let path = tree.file(&below).ok_or_else(not_built)?;
+            let bytes = program::read(&shown, &path)?;
+            (path, bytes)
+        }
     };
-    let bytes = program::read(&shown, &path)?;
     let text = |file: &str| tree.text(PathBuf::from(folder).join(file), TEXT_MAX).ok().flatten().unwrap_or_default();
     let config: Vec<String> = kconfig::fragment(&text("config")).into_iter().collect();
     let modules = kconfig::modules(&config);
@@ -157,7 +183,7 @@ fn candidate(tree: &SourceTree, test: &Test, installed: Option<&InstalledIn<'_>>
     let needs = Needs { modules, config, mounts: program::mounts(&bytes), ..Needs::default() };
     let notes = if others.is_empty() { Vec::new() } else { vec![format!("not required: {}", others.join(", "))] };
     let (place, args) = match installed {
-        Some(installed) => (ProgramPlace::Rootfs(SHELL), installed.args(&shown, test)?),
+        Some(installed) => (ProgramPlace::Rootfs(SHELL), installed.args(test)),
         None => (ProgramPlace::Beside(name.rsplit('/').next().unwrap_or(name).to_owned()), Vec::new()),
     };
     Ok(Candidate {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{Fixture, text};
 use super::*;
+use crate::guest::AGENT;
 use crate::matrix::{Bug, Bugs, CrashKind};
 
 fn target(folder: &Path) -> ImportTarget<'_> {
@@ -282,7 +283,13 @@ fn selftests_of_a_rootfs_run_there() {
     for name in ["bin/sh", "usr/bin/bash"] {
         fixture.program(&format!("root/{name}"));
     }
-    fixture.write("root/opt/st/kselftest-list.txt", "net:run.sh\nnet:tls\nnet:perl.pl\nnet:plain.sh\n");
+    let list = "run.sh tls perl.pl plain.sh env.py sub/linked.sh gone.sh ../../../bin/sh";
+    let list: String = list.split(' ').map(|name| format!("net:{name}\n")).collect();
+    fixture.write("root/opt/st/kselftest-list.txt", list + "net:\n");
+    fixture.executable("root/usr/bin/env", AGENT);
+    fixture.executable("root/opt/st/net/env.py", "#!/usr/bin/env python3\n");
+    fixture.write("root/opt/st/net/sub/data", "");
+    std::os::unix::fs::symlink("/opt/st/net/run.sh", fixture.path("root/opt/st/net/sub/linked.sh")).expect("a link");
     fixture.executable("root/opt/st/net/run.sh", "#!/usr/bin/bash\n. ../lib.sh\ncat /sys/kernel/debug/x\n");
     fixture.program("root/opt/st/net/tls");
     fixture.executable("root/opt/st/net/perl.pl", "#!/usr/bin/perl\n");
@@ -301,10 +308,44 @@ fn selftests_of_a_rootfs_run_there() {
     assert!(why.contains("/usr/bin/perl"), "{why}");
     let why = rejected(&report, "net:plain.sh").1;
     assert!(why.contains("not executable"), "{why}");
-    // Tests that are elsewhere cannot run there.
-    let error = kselftest::import(&fixture.path("root/opt"), Some(&open(&fixture.path("root/bin"))), target(&to));
-    let error = error.expect_err("it is elsewhere");
-    assert!(error.is_usage() && error.to_string().contains("INSTALL_PATH="), "{error}");
+    assert!(rejected(&report, "net:env.py").1.contains("python3, which its rootfs lacks"));
+    for gone in ["net:gone.sh", "net:../../../bin/sh", "net:"] {
+        assert_eq!(rejected(&report, gone).0, RejectionKind::NotBuilt, "{gone}");
+    }
+    // It runs in its own folder, and a link is followed as a guest follows it.
+    let deep = bug(&report, "net-sub-linked.sh").reproducer.expect("a reproducer");
+    assert_eq!(deep.own().map(|own| own.args[2..].join(" ")), Some("/opt/st/net/sub ./linked.sh".to_owned()));
+}
+
+#[test]
+fn selftests_outside_of_the_rootfs_are_rejected() {
+    let fixture = Fixture::new();
+    fixture.program("root/bin/sh");
+    for place in ["root/opt/st", "root/tmp/st", "elsewhere"] {
+        fixture.write(&format!("{place}/kselftest-list.txt"), "net:tls\n");
+        fixture.program(&format!("{place}/net/tls"));
+    }
+    fixture.write("bare/opt/st/kselftest-list.txt", "net:tls\n");
+    fs::write(fixture.path("root.tar"), [0; 1024]).expect("an empty tarball");
+    std::os::unix::fs::symlink(fixture.path("root"), fixture.path("link")).expect("a link");
+    let to = fixture.to();
+    let import = |rootfs: &str, tests: &str| {
+        let rootfs = Arc::new(ImportRootfs::open(&fixture.path(rootfs))?);
+        kselftest::import(&fixture.path(tests), Some(&rootfs), target(&to))
+    };
+    for (rootfs, tests, why) in [
+        ("root", "elsewhere", "not below the rootfs"),
+        ("root", "root/tmp/st", "a guest has a /tmp/st of its own"),
+        ("bare", "bare/opt/st", "no shell"),
+        ("root.tar", "root/opt/st", "unpack it"),
+    ] {
+        let error = import(rootfs, tests).expect_err(why);
+        assert!(error.is_usage() && error.to_string().contains(why), "{rootfs} {tests}: {error}");
+    }
+    assert!(!to.exists());
+    for (rootfs, tests) in [("root", "link/opt/st"), ("link", "root/opt/st")] {
+        assert_eq!(import(rootfs, tests).expect("an import").imported.len(), 1, "{rootfs} {tests}");
+    }
 }
 
 #[test]
@@ -412,7 +453,7 @@ fn scripts_of_packetdrill_stand_beside_it() {
     assert_eq!(report.rejected.len(), 3);
     assert_eq!(text(&to.join("programs/shared/shared.pkt")), "// Defaults\n`sh defaults.sh`\n");
     assert_eq!(text(&to.join("programs/shared/defaults.sh")), "#!/bin/bash\nsysctl -q a=1\n");
-    let shell = fixture.executable("needs-shell", [crate::guest::AGENT, b"/bin/sh\0"].concat());
+    let shell = fixture.executable("needs-shell", [AGENT, b"/bin/sh\0"].concat());
     let tools = PacketdrillTools { packetdrill: &shell, shell: None };
     let error = packetdrill::import(&scripts, tools, target(&to)).expect_err("no shell");
     assert!(error.is_usage() && error.to_string().contains("--shell"), "{error}");

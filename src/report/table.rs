@@ -328,13 +328,21 @@ fn controls(document: &MatrixDocument) -> Option<String> {
     Some(line)
 }
 
+/// The most bugs to name that shared a guest.
+const SHARING_NAMED: usize = 3;
+
 /// The bugs whose programs shared a guest, because each could have written the others' reports.
 fn shared_guests(document: &MatrixDocument) -> Option<String> {
     let sharing = document.cells.iter().filter(|cell| !cell.trials.shared_with.is_empty());
     let bugs: BTreeSet<&str> = sharing.map(|cell| cell.bug.as_str()).collect();
     let bugs: Vec<&str> = bugs.into_iter().collect();
     let says = "any of these programs could have written another's report (share-guest)";
-    (!bugs.is_empty()).then(|| format!("shared guest {}: {says}", bugs.join(", ")))
+    let named = bugs.get(..SHARING_NAMED).unwrap_or(&bugs).join(", ");
+    let more = match bugs.len().saturating_sub(SHARING_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!bugs.is_empty()).then(|| format!("shared guest {named}{more}: {says}"))
 }
 
 /// The run in one line.

@@ -59,6 +59,8 @@ const PRINTED: [Printed; 9] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum When {
     BeforeTheJob,
+    /// The agent's lines go on after it, as after a report that the kernel survives.
+    JustBeforeTheJob,
     Running,
     Reported,
 }
@@ -108,9 +110,9 @@ impl Printed {
     }
 }
 
-/// The text of these lines on a console, in pieces, from this second on.
-fn pieces(second: u32, lines: &[String], rng: &mut Rng) -> Vec<Act> {
-    let text: String = lines.iter().enumerate().map(|(n, line)| format!("[    {second}.{n:06}] {line}\r\n")).collect();
+/// The text of these lines on a console, in pieces, at this time.
+fn pieces(second: &str, lines: &[String], rng: &mut Rng) -> Vec<Act> {
+    let text: String = lines.iter().enumerate().map(|(n, line)| format!("[    {second}{n:04}] {line}\r\n")).collect();
     let mut acts = Vec::new();
     let mut rest = text.as_str();
     while !rest.is_empty() {
@@ -126,21 +128,27 @@ fn script(printed: Printed, when: When, rng: &mut Rng) -> Vec<Act> {
     let mut acts = vec![wait(100)];
     if rng.u8(0..4) == 0 {
         // The machine's own.
-        acts.extend(pieces(1, &warning("my_close"), rng));
+        acts.extend(pieces("1.00", &warning("my_close"), rng));
     }
     acts.extend([console(BOOTED), line(HELLO)]);
-    acts.extend((when != When::BeforeTheJob).then(|| line(STARTED)));
+    let crash = printed.lines(rng);
+    if when == When::JustBeforeTheJob && !crash.is_empty() {
+        acts.extend(pieces("2.15", &crash, rng));
+        acts.extend([line(STARTED), line(REPORT), line(r#"{"type":"end","reports":1}"#), exit(0)]);
+        return acts;
+    }
+    let is_before = matches!(when, When::BeforeTheJob | When::JustBeforeTheJob);
+    acts.extend((!is_before).then(|| line(STARTED)));
     acts.extend((when == When::Reported).then(|| line(REPORT)));
     acts.push(wait(rng.u64(0..1500)));
-    let crash = printed.lines(rng);
     if crash.is_empty() {
-        acts.extend((when == When::BeforeTheJob).then(|| line(STARTED)));
+        acts.extend(is_before.then(|| line(STARTED)));
         acts.extend((when != When::Reported).then(|| line(REPORT)));
         acts.push(line(r#"{"type":"end","reports":1}"#));
         acts.extend([console("[    4.000000] reboot: machine restart\r\n"), shutdown("guest-reset"), exit(0)]);
         return acts;
     }
-    acts.extend(pieces(3, &crash, rng));
+    acts.extend(pieces("3.00", &crash, rng));
     acts.extend(rng.bool().then(|| console("[    3.500000] Kernel panic - not syncing: Fatal exception\r\n")));
     acts.push(exit(0));
     acts
@@ -172,18 +180,21 @@ async fn no_verdict_is_swapped_in_thousands_of_crashes() {
     for boot in 0..BOOTS {
         let printed = PRINTED[boot % PRINTED.len()];
         let lagging = *rng.choice(&[Lagging::Neither, Lagging::Agent, Lagging::Console]).expect("a choice");
-        let when = *rng.choice(&[When::BeforeTheJob, When::Running, When::Reported]).expect("a choice");
+        let when = *rng
+            .choice(&[When::BeforeTheJob, When::JustBeforeTheJob, When::Running, When::Reported])
+            .expect("a choice");
         let acts = script(printed, when, &mut rng);
         let acts = behind(acts, lagging, &mut rng);
         let hypervisor = Hypervisor::Scripted(Scripts::new(vec![acts]));
         let deadlines = Deadlines::new(Accel::Tcg, HostLoad::IDLE);
         let booted = hypervisor.boot(&Shim::at("/nonexistent".into()), &spec, &deadlines, &mut |_| {}).await;
         let settled = trial.settle(&BootEnd::of(&booted, 1), true).boots;
-        let is_described = matches!(printed, Printed::Described | Printed::WarningThenDescribed);
+        let is_during = matches!(when, When::Running | When::Reported);
+        let is_described = is_during && matches!(printed, Printed::Described | Printed::WarningThenDescribed);
         let is_right = match &settled {
-            Boots::Showed(finding) if finding.is_affected() => is_described && when != When::BeforeTheJob,
+            Boots::Showed(finding) if finding.is_affected() => is_described,
             Boots::Showed(_) => printed == Printed::Nothing,
-            Boots::Broke(_) => printed != Printed::Nothing && !(is_described && when != When::BeforeTheJob),
+            Boots::Broke(_) => printed != Printed::Nothing && !is_described,
             _ => false,
         };
         if !is_right {

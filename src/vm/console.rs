@@ -233,6 +233,11 @@ impl Monitor {
         is_since(self.hit_at, uptime_ms)
     }
 
+    /// Whether the splat that ends the boot came before this time.
+    pub(crate) fn is_hit_before(&self, uptime_ms: u64) -> bool {
+        self.hit_at.is_some() && !self.is_hit_since(uptime_ms)
+    }
+
     /// The kernel's dump from here on is the one that an NMI requested.
     pub(crate) fn expect_dump(&mut self) {
         self.asked = Some(Dump::new(SplatKind::Panic, String::new(), Vec::new()));

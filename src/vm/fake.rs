@@ -139,7 +139,7 @@ pub(crate) enum Lagging {
     Console,
 }
 
-/// The same script, as a host sees it whose one line is behind. At the end both are read up.
+/// The same script, as a host reads it that is behind with the console or the agent's port. In the end it reads both.
 pub(crate) fn behind(acts: Vec<Act>, lagging: Lagging, rng: &mut fastrand::Rng) -> Vec<Act> {
     let (mut seen, mut held) = (Vec::new(), Vec::new());
     for act in acts {

@@ -4,7 +4,7 @@
 //! may race with an oops, so the watch decides only after the machine's last output; an oops then overrides any claimed
 //! success. Every wait has a deadline and a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use backproof_protocol::{Job, Message};
@@ -210,8 +210,9 @@ impl Watch<'_> {
         let place = self.place();
         self.transcript.console.extend_from_slice(bytes);
         self.console.push(bytes);
-        if self.console.is_hit() {
-            self.death.get_or_insert(place);
+        if self.console.is_hit() && self.death.is_none() {
+            self.death = Some(place);
+            self.forget_later_jobs();
         }
         (self.observe)(Observed::Console(bytes));
         self.report_stage(self.console.stage());
@@ -274,6 +275,14 @@ impl Watch<'_> {
             let title = format!("the agent sent {fault}");
             self.end(Some((FailureKind::Protocol(fault), title)));
         }
+    }
+
+    /// Forgets jobs that started after a splat: the console lags behind the agent's port, and the splat is not theirs.
+    fn forget_later_jobs(&mut self) {
+        let is_later = |message: &&Message| matches!(message, Message::Started { uptime_ms: Some(at), .. } if self.console.is_hit_before(*at));
+        let later: BTreeSet<String> =
+            self.messages.iter().filter(is_later).filter_map(Message::job).map(str::to_owned).collect();
+        self.messages.retain(|message| message.job().is_none_or(|job| !later.contains(job)));
     }
 
     /// What the agent said before a splat, and what is read only after it, because its port lags behind the console: that it

@@ -4,6 +4,7 @@ use super::super::impostor::impostor;
 use super::super::pace::STARVED;
 use super::super::verdict;
 use super::{Boot, Failure, Finished, JobState, MachineExit, Watch};
+use backproof_protocol::Message;
 
 impl Watch<'_> {
     /// Its result, once the machine is gone.
@@ -34,13 +35,16 @@ impl Watch<'_> {
                 Err(Failure { kind, title, stage: self.stage, excerpt, last_lines: self.console.last_lines() })
             }
         };
+        // Those that started after a splat are forgotten.
+        let has_started =
+            |job: &str| self.messages.iter().any(|m| matches!(m, Message::Started { job: one, .. } if one == job));
         Boot {
             accel: self.accel,
             time: self.time,
             transcript: self.transcript,
             stage: self.stage,
             banner: self.console.banner().map(str::to_owned),
-            running: self.agent.jobs_in(JobState::Running).map(str::to_owned).collect(),
+            running: self.agent.jobs_in(JobState::Running).filter(|job| has_started(job)).map(str::to_owned).collect(),
             messages: self.messages,
             own_death: self.death.filter(|_| by_itself && end.is_err()),
             end,

@@ -108,6 +108,7 @@ fn main() {
         "spoils-requests" => {
             std::fs::create_dir_all("/backproof/requests/of/nobody").expect("folders");
             std::fs::write("/proc/sys/kernel/modprobe", "/nowhere").expect("a sysctl");
+            std::fs::remove_file("/init").expect("the agent's file");
             exit(0)
         }
         "stays" => loop {

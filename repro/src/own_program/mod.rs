@@ -20,6 +20,7 @@ mod ltp;
 mod output;
 mod packetdrill;
 mod place;
+mod selftest_words;
 mod tap;
 
 use disks::DiskContent;

@@ -7,6 +7,7 @@ use super::Say;
 use super::judge::{self, ProgramJudgement};
 use super::ltp::{self, LtpLines};
 use super::packetdrill::{self, PacketdrillLines};
+use super::selftest_words::SelftestWords;
 use super::tap::{self, TapKind, TapLines};
 use backproof_protocol::{Message, ProgramProtocol};
 
@@ -50,7 +51,9 @@ pub(super) enum Heard {
     /// Result lines of LTP.
     Ltp(LtpLines),
     /// Lines of TAP or KTAP.
-    Tap(TapLines),
+    Tap(Box<TapLines>),
+    /// What a selftest says beside its KTAP.
+    Words(SelftestWords),
     /// Messages of packetdrill.
     Packetdrill(PacketdrillLines),
 }
@@ -70,7 +73,8 @@ pub(super) fn take(
         (ProgramProtocol::Backproof, Stream::Stdout) => return whole(pipe),
         (ProgramProtocol::Ltp, _) => Heard::Ltp(LtpLines::default()),
         (ProgramProtocol::Packetdrill, Stream::Stderr) => Heard::Packetdrill(PacketdrillLines::default()),
-        (ProgramProtocol::Ktap | ProgramProtocol::Tap, Stream::Stdout) => Heard::Tap(TapLines::default()),
+        (ProgramProtocol::Ktap | ProgramProtocol::Tap, Stream::Stdout) => Heard::Tap(Box::default()),
+        (ProgramProtocol::Ktap, Stream::Stderr) => Heard::Words(SelftestWords::default()),
         _ => Heard::Nothing,
     };
     lines(heard, stream, pipe, job, say)
@@ -101,6 +105,7 @@ fn lines(mut heard: Heard, stream: Stream, pipe: impl Read, job: &str, say: Say)
         match &mut heard {
             Heard::Ltp(lines) if at_start => lines.line(text),
             Heard::Tap(lines) if at_start => lines.line(text),
+            Heard::Words(words) if at_start => words.line(text),
             Heard::Packetdrill(lines) if at_start => lines.line(text),
             _ => {}
         }
@@ -139,10 +144,8 @@ pub(super) fn judge(protocol: ProgramProtocol, status: ExitStatus, stdout: Heard
             lines.merge(more);
             ltp::judge(status, &lines)
         }
-        (Heard::Tap(lines), _) => {
-            let kind = if protocol == ProgramProtocol::Ktap { TapKind::Ktap } else { TapKind::Tap };
-            tap::judge(kind, status, &lines)
-        }
+        (Heard::Tap(lines), Heard::Words(words)) => tap::judge(TapKind::Ktap, status, &lines.with(words)),
+        (Heard::Tap(lines), _) => tap::judge(TapKind::Tap, status, &lines),
         (_, Heard::Packetdrill(lines)) => packetdrill::judge(status, &lines),
         _ if protocol == ProgramProtocol::Crash => judge::without_crash(status),
         _ => judge::by_status(status),

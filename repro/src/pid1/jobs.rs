@@ -83,6 +83,14 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         reports += watch(port, TOGETHER, |port| together.next().map(|job| start(port, job, true, 0)));
     }
     let mut in_turn: VecDeque<_> = together.into_iter().map(|job| (job, &[][..], true)).chain(in_turn).collect();
+    let has_program = place == KernelOwner::Guest && plan.jobs.iter().any(|job| job.program.is_some());
+    let mut requests = match has_program.then(ModuleRequests::open).transpose() {
+        Ok(requests) => requests,
+        Err(error) => {
+            port.say(&Message::Note { text: format!("cannot hear which modules the kernel requests: {error}") });
+            None
+        }
+    };
     let mut turn: u8 = 0;
     while let Some((job, sets, own_namespace)) = in_turn.pop_front() {
         let clean = (job.program.is_some() && !in_turn.is_empty()).then(Cleanliness::of_guest);
@@ -90,8 +98,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         let kept = Kept::of(shared.filter(|_| !own_namespace));
         let watched = Books::open(&job.run.books);
         let before = probes.as_ref().map(Probes::counts);
-        let is_heard = place == KernelOwner::Guest && job.program.is_some();
-        let requests = is_heard.then(ModuleRequests::listen).flatten();
+        requests.iter().for_each(ModuleRequests::listen);
         let mut waiting = Some(job);
         reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace, turn)));
         turn = turn.wrapping_add(u8::from(!own_namespace));
@@ -103,8 +110,8 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         if let Some(watched) = watched {
             port.say(&Message::Aftermath(watched.aftermath(&job.id)));
         }
-        let requested = requests.map(ModuleRequests::take).unwrap_or_default();
-        if !requested.is_empty() {
+        let requested = requests.as_mut().map(ModuleRequests::heard).unwrap_or_default();
+        if job.program.is_some() && !requested.is_empty() {
             port.say(&Message::Requested { job: job.id.clone(), modules: requested });
         }
         let left = clean.iter().flat_map(Cleanliness::restore);

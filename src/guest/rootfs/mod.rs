@@ -121,6 +121,17 @@ impl Rootfs {
         }
     }
 
+    /// Whether anything is at this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.resolve(path).is_ok_and(|path| self.entries.contains_key(&path))
+    }
+
+    /// Whether a guest mounts its own over this path.
+    pub fn hides(path: &str) -> bool {
+        let first = path.split('/').find(|part| !part.is_empty());
+        first.is_some_and(|first| MOUNT_POINTS.contains(&first))
+    }
+
     /// Whether it has a command of this name, in the folders of its `PATH`.
     pub fn has_command(&self, name: &str) -> bool {
         let is_executable =
