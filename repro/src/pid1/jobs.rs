@@ -91,14 +91,17 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
             None
         }
     };
+    // Each program leaves the guest as the first one found it.
+    let mut clean = None;
     let mut turn: u8 = 0;
     while let Some((job, sets, own_namespace)) = in_turn.pop_front() {
-        let clean = (job.program.is_some() && !in_turn.is_empty()).then(Cleanliness::of_guest);
         let shared = sets.iter().copied().chain(job.sysctls.keys().map(String::as_str));
         let kept = Kept::of(shared.filter(|_| !own_namespace));
         let watched = Books::open(&job.run.books);
         let before = probes.as_ref().map(Probes::counts);
         requests.iter().for_each(ModuleRequests::listen);
+        let is_followed = job.program.is_some() && !in_turn.is_empty();
+        let clean = is_followed.then(|| &*clean.get_or_insert_with(Cleanliness::of_guest));
         let mut waiting = Some(job);
         reports += watch(port, 1, |port| waiting.take().map(|job| start(port, job, own_namespace, turn)));
         turn = turn.wrapping_add(u8::from(!own_namespace));
@@ -114,7 +117,7 @@ pub fn run_all(port: &mut Port, plan: &Plan, features: &Features, failed: &[Fail
         if job.program.is_some() && !requested.is_empty() {
             port.say(&Message::Requested { job: job.id.clone(), modules: requested });
         }
-        let left = clean.iter().flat_map(Cleanliness::restore);
+        let left = clean.into_iter().flat_map(Cleanliness::restore);
         for text in kept.put_back().into_iter().chain(left) {
             port.say(&Message::Note { text });
         }

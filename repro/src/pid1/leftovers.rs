@@ -2,7 +2,8 @@
 //! files in /tmp end with its mount namespace.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,10 +34,24 @@ const ENDING: Duration = Duration::from_secs(2);
 /// The most processes to name.
 const NAMED: usize = 5;
 
-/// The guest before a program ran.
+/// The guest before the first program ran.
 #[derive(Debug)]
 pub(super) struct Cleanliness {
-    sysctls: BTreeMap<PathBuf, String>,
+    sysctls: BTreeMap<PathBuf, KnownSysctl>,
+}
+
+/// A sysctl and its value. It stays open, because to open it takes an emulated processor ten times as long as to read it.
+#[derive(Debug)]
+struct KnownSysctl {
+    file: File,
+    value: String,
+}
+
+impl KnownSysctl {
+    fn of(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        value(&file).map(|value| Self { file, value })
+    }
 }
 
 impl Cleanliness {
@@ -56,9 +71,9 @@ impl Cleanliness {
 
     fn put_back(&self) -> Vec<String> {
         let mut left = Vec::new();
-        for (path, before) in &self.sysctls {
+        for (path, KnownSysctl { file, value: before }) in &self.sysctls {
             // What can't be read any more can't be compared either.
-            let Ok(now) = fs::read_to_string(path) else { continue };
+            let Some(now) = value(file) else { continue };
             if now != *before
                 && let Err(error) = fs::write(path, before)
             {
@@ -70,7 +85,7 @@ impl Cleanliness {
 }
 
 /// Reads the sysctls below a folder that root can set.
-fn read_all(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+fn read_all(folder: &Path, found: &mut BTreeMap<PathBuf, KnownSysctl>) {
     use std::os::unix::fs::PermissionsExt as _;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
@@ -80,15 +95,21 @@ fn read_all(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
         match entry.metadata() {
             Ok(about) if about.is_dir() => read_all(&path, found),
             Ok(about) if about.permissions().mode() & 0o600 == 0o600 => {
-                if let Ok(value) = fs::read_to_string(&path)
-                    && value.len() <= VALUE_MAX
-                {
-                    found.insert(path, value);
+                if let Some(known) = KnownSysctl::of(&path) {
+                    found.insert(path, known);
                 }
             }
             _ => {}
         }
     }
+}
+
+/// A short file of /proc, which gives it in one read.
+fn value(file: &File) -> Option<String> {
+    let mut bytes = [0; VALUE_MAX + 1];
+    let length = file.read_at(&mut bytes, 0).ok()?;
+    let whole = bytes.get(..length).filter(|whole| whole.len() <= VALUE_MAX)?;
+    String::from_utf8(whole.to_vec()).ok()
 }
 
 /// Kills all processes but this one and the kernel's threads, and waits for their ends. Names those that stay.
@@ -121,7 +142,7 @@ fn processes() -> Vec<(Pid, String)> {
     let own = i32::try_from(std::process::id()).ok();
     let of = |entry: fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let stat = value(&File::open(entry.path().join("stat")).ok()?)?;
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
         let mut fields = rest.split_whitespace();
         let (state, parent) = (fields.next()?, fields.next()?);
