@@ -234,12 +234,14 @@ fn is_clean() -> bool {
     panic.trim() != "77" && !file && !process
 }
 
-/// What its dossier gives it: a file beside it, a variable, debugfs.
+/// What its dossier gives it: a file beside it, a variable, debugfs. And a multicast group, as on any host.
 fn has_surroundings() -> bool {
     let folder = std::env::var("PATH").expect("PATH");
     let file = std::fs::read_to_string(format!("{folder}/data.txt")).unwrap_or_default();
     let variable = std::env::var("COLOUR").unwrap_or_default();
     let debugfs = std::fs::read_dir("/sys/kernel/debug").is_ok_and(|mut entries| entries.next().is_some());
-    eprintln!("file {file:?}, variable {variable:?}, debugfs {debugfs}");
-    file == "of the test" && variable == "green" && debugfs
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let multicast = socket.join_multicast_v4(&[224, 0, 0, 9].into(), &[0, 0, 0, 0].into());
+    eprintln!("file {file:?}, variable {variable:?}, debugfs {debugfs}, multicast {multicast:?}");
+    file == "of the test" && variable == "green" && debugfs && multicast.is_ok()
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 use crate::reproducer::{Context, ms};
+use crate::wire::namespace;
 use backproof_protocol::{Conclusion, Job, LIBRARIES_DIR, Message, PROGRAMS_DIR, ProgramProtocol, ROOTFS_PATH, Report};
 
 mod disks;
@@ -70,6 +71,8 @@ fn prepare(context: &Context, job: &Job, program: &str) -> Result<ReadyProgram, 
         return Err(ProgramJudgement::error(format!("`{program}` is not a path below {PROGRAMS_DIR}")));
     }
     context.enter_namespace().map_err(ProgramJudgement::error)?;
+    // To join a multicast group takes a route, and a host has its default route for that. Most programs need none.
+    let _ = namespace::route_multicast();
     place::enter_new().map_err(ProgramJudgement::error)?;
     place::mount_for(&job.run.mounts)?;
     let path = Path::new(PROGRAMS_DIR).join(program);

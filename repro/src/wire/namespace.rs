@@ -21,5 +21,18 @@ pub fn enter_new() -> io::Result<()> {
 /// # Errors
 /// The kernel's error.
 pub fn loopback_up() -> io::Result<()> {
-    rtnetlink::set_up(name_to_index(socket(AddressFamily::INET, SocketType::DGRAM, None)?, "lo")?)
+    rtnetlink::set_up(loopback()?)
+}
+
+/// Sends multicast to the loopback interface.
+///
+/// # Errors
+/// The kernel's error, EEXIST if it does already.
+pub fn route_multicast() -> io::Result<()> {
+    rtnetlink::add_multicast_route(loopback()?)
+}
+
+/// The loopback interface.
+fn loopback() -> io::Result<u32> {
+    Ok(name_to_index(socket(AddressFamily::INET, SocketType::DGRAM, None)?, "lo")?)
 }

@@ -1,4 +1,4 @@
-//! The rtnetlink(7) requests that bring an interface up.
+//! The rtnetlink(7) requests that bring an interface up, and give it addresses and routes.
 //!
 //! Netlink is simpler than the older ioctls: IPv4 and IPv6 have one form, and the messages are plain bytes.
 
@@ -22,6 +22,10 @@ const RTM_NEWROUTE: u16 = 24;
 const RTN_LOCAL: u8 = 2;
 /// `RTA_DST`: a route's destination (the same file).
 const RTA_DST: u16 = 1;
+/// `RTA_OIF`: a route's interface (the same file).
+const RTA_OIF: u16 = 4;
+/// `RT_TABLE_MAIN`, `RTPROT_BOOT`, `RT_SCOPE_LINK` and `RTN_UNICAST`: what `ip route add … dev …` asks for (the same file).
+const LINK_ROUTE: [u8; 4] = [254, 3, 253, 1];
 /// `RTMGRP_IPV6_ROUTE`: the group that hears of changed IPv6 routes (the same file).
 const IPV6_ROUTES: u32 = 0x400;
 /// `NLM_F_REQUEST | NLM_F_ACK` (include/uapi/linux/netlink.h).
@@ -76,6 +80,22 @@ pub fn add_address(interface: u32, address: IpAddr, prefix: u8) -> io::Result<()
     bind(&routes, &SocketAddrNetlink::new(0, IPV6_ROUTES))?;
     request(RTM_NEWADDR, REQUEST_WITH_ACK | CREATE, &body)?;
     wait_for_local_route(&routes, address)
+}
+
+/// Gives the interface the route to all IPv4 multicast groups (224.0.0.0/4, RFC 5771).
+///
+/// # Errors
+/// The kernel's error.
+pub fn add_multicast_route(interface: u32) -> io::Result<()> {
+    let mut body = vec![AF_INET, 4, 0, 0]; // rtm_family, rtm_dst_len, rtm_src_len, rtm_tos
+    body.extend(LINK_ROUTE); // rtm_table, rtm_protocol, rtm_scope, rtm_type
+    body.extend([0; 4]); // rtm_flags
+    for (attribute, bytes) in [(RTA_DST, [224, 0, 0, 0]), (RTA_OIF, interface.to_ne_bytes())] {
+        body.extend(8_u16.to_ne_bytes());
+        body.extend(attribute.to_ne_bytes());
+        body.extend(bytes);
+    }
+    request(RTM_NEWROUTE, REQUEST_WITH_ACK | CREATE, &body)
 }
 
 /// Waits until the kernel announces its own route to the address. It adds this route later, in a worker
